@@ -1,0 +1,1 @@
+"""The benchmark: Mintmark beside its limits and a peer, measured in turn on one machine."""

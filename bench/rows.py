@@ -1,0 +1,130 @@
+"""The rows of the benchmark as data: what each one is, what it is compared with, and what is hoped of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from bench import bare_server, mintmark_server, node_peer, signing_limit
+from bench.load import Measure
+from bench.tokens import Expected
+
+MANY: Final = 100_000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A ratio to another row of the same round, and the target: at least so much."""
+
+    to: str
+    at_least: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that is measured. The texts go into the caption."""
+
+    key: str
+    token: str
+    prepare: Callable[[Path], Measure]
+    compared: tuple[Comparison, ...] = ()
+    written: str = "0"
+    """Database rows written a token."""
+    clients: str = "1"
+    """Registered clients, and which of them ask."""
+    store: str = "none"
+
+
+def limit(alg: str) -> Row:
+    """Return the row of a signing limit."""
+    return Row(
+        f"signing-{alg.lower()}",
+        f"{alg} signatures alone, no server",
+        partial(signing_limit.prepare, alg=alg),
+        clients="none",
+    )
+
+
+def minting(
+    key: str, alg: str | None, *compared: Comparison, registered: int = 1, is_random: bool = False
+) -> Row:
+    """Return a row of Mintmark in its standard dialect: a JWT, or an opaque token durable in SQLite."""
+    settings = ("form=jwt", f"alg={alg}") if alg else ("form=opaque",)
+    asking = "drawn at random" if is_random else "one asks"
+    return Row(
+        key,
+        f"new {alg} JWT" if alg else "new opaque",
+        partial(
+            mintmark_server.prepare,
+            settings=settings,
+            expected=Expected(alg=alg),
+            registered=registered,
+            is_random=is_random,
+        ),
+        compared,
+        written="0" if alg else "1",
+        clients="1" if registered == 1 else f"{registered:,}, {asking}",
+        store="SQLite",
+    )
+
+
+def peer(alg: str | None) -> Row:
+    """Return a row of node-oidc-provider."""
+    return Row(
+        f"node-{alg.lower()}" if alg else "node-opaque",
+        f"new {alg} JWT" if alg else "new opaque",
+        partial(node_peer.prepare, alg=alg),
+        (Comparison("bare"),),
+        written="0" if alg else "1, in memory",
+        store="memory, not durable",
+    )
+
+
+ROWS: Final = (
+    limit("RS256"),
+    limit("ES256"),
+    Row("bare", "constant 700 octets", bare_server.prepare, clients="none, no form parsed"),
+    minting("rs256", "RS256", Comparison("signing-rs256", 0.72), Comparison("node-rs256", 1.0)),
+    minting(
+        "es256",
+        "ES256",
+        Comparison("bare", 0.30),
+        Comparison("node-es256", 3.0),
+        Comparison("signing-es256"),
+    ),
+    minting("opaque", None, Comparison("bare", 0.18), Comparison("node-opaque", 3.0)),
+    minting("eddsa", "EdDSA", Comparison("bare")),
+    minting("es256-100k", "ES256", Comparison("es256", 0.90), registered=MANY),
+    minting("es256-100k-random", "ES256", Comparison("es256", 0.90), registered=MANY, is_random=True),
+    minting("opaque-100k", None, Comparison("opaque", 0.90), registered=MANY),
+    minting("opaque-100k-random", None, Comparison("opaque", 0.90), registered=MANY, is_random=True),
+    Row(
+        "reused",
+        "re-used opaque (wso2 dialect)",
+        partial(mintmark_server.prepare, settings=(), expected=Expected(is_constant=True), dialect="wso2"),
+        (Comparison("bare"), Comparison("opaque")),
+        written="0, 1 at first",
+        store="SQLite",
+    ),
+    peer("RS256"),
+    peer("ES256"),
+    peer(None),
+)
+
+
+def choose_rows(only: str | None) -> list[Row]:
+    """Return the rows named in a comma-separated list, and those that they are compared with; all for None.
+
+    Raises: ValueError for a name that no row has.
+    """
+    if only is None:
+        return list(ROWS)
+    by_key = {row.key: row for row in ROWS}
+    named = [key.strip() for key in only.split(",") if key.strip()]
+    if unknown := [key for key in named if key not in by_key]:
+        raise ValueError(f"no such row: {', '.join(unknown)}. The rows are: {', '.join(by_key)}")
+    wanted = {*named, *(comparison.to for key in named for comparison in by_key[key].compared)}
+    return [row for row in ROWS if row.key in wanted]

@@ -1,0 +1,1 @@
+"""The administrator's verbs, each once: what the command line, and later an API and a console, present."""

@@ -1,0 +1,219 @@
+"""Verbs on registered clients: register, import, list, disable, enable, remove, and their secrets.
+
+A secret is shown once, in the answer that made it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from mintmark.admin.administration import Administration, AdministrationError
+from mintmark.admin.keys import ensure_signing_key
+from mintmark.authentication.client_secret import MAX_SECRET_LENGTH, hash_chosen_secret
+from mintmark.authentication.clients import is_client_id
+from mintmark.authentication.secrets import generate_client_id, generate_secret, is_generated
+from mintmark.grants.policy import GRANTS
+from mintmark.grants.rules import Rules, override_token_rules, tenant_rules
+from mintmark.protocol.errors import AlreadyExists, NotFound
+from mintmark.protocol.scope import is_scope_token
+from mintmark.protocol.secret import Secret
+from mintmark.store.records import ClientRecord, SecretRecord
+
+METHODS = ("client_secret_basic", "client_secret_post")
+MAX_SECRETS = 5
+
+
+class ClientRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A client to register. RFC: 7591 section 2."""
+
+    tenant_id: str
+    client_id: str | None = None
+    """Left out: one is made."""
+    client_secret: Secret | None = None
+    """Left out: one is made and shown."""
+    client_name: str = ""
+    scope: tuple[str, ...] = ()
+    audience: tuple[str, ...] = ()
+    grant_types: tuple[str, ...] = ("client_credentials",)
+    authentication_methods: tuple[str, ...] = METHODS
+    token_rules: Mapping[str, Any] = {}
+
+
+class RegisteredClient(NamedTuple):
+    """A client and its secret, for the one time that it is shown."""
+
+    client: ClientRecord
+    client_secret: Secret
+    is_generated: bool
+
+
+async def register_client(administration: Administration, request: ClientRequest) -> RegisteredClient:
+    """Register one client.
+
+    Raises:
+        AdministrationError: a value is malformed or taken, or the tenant is not there.
+        SettingsError: a token rule is wrong.
+    """
+    registered = (await register_clients(administration, request.tenant_id, [request]))[0]
+    return registered
+
+
+async def register_clients(
+    administration: Administration, tenant_id: str, requests: Sequence[ClientRequest]
+) -> list[RegisteredClient]:
+    """Register clients of one tenant, all or none. Raises: as `register_client`."""
+    tenant = await administration.require_tenant(tenant_id)
+    rules = tenant_rules(administration.rules[tenant.dialect], tenant.token_rules, tenant_id)
+    made = [_build(administration, request, rules) for request in requests]
+    for alg in {_algorithm(one.client, rules) for one in made} - {None}:
+        await ensure_signing_key(administration, tenant_id, str(alg))
+    try:
+        await administration.store.clients.add([one.client for one in made])
+    except AlreadyExists as error:
+        raise AdministrationError(
+            f"tenant {tenant_id!r}: a client with this id is registered already"
+        ) from error
+    return made
+
+
+async def require_client(administration: Administration, tenant_id: str, client_id: str) -> ClientRecord:
+    """Return a client. Raises: AdministrationError."""
+    await administration.require_tenant(tenant_id)
+    client = await administration.store.clients.find(tenant_id, client_id)
+    if client is None:
+        raise AdministrationError(f"tenant {tenant_id!r} has no client {client_id!r}")
+    return client
+
+
+async def list_clients(
+    administration: Administration, tenant_id: str, *, after: str, limit: int
+) -> list[ClientRecord]:
+    """Return a page of a tenant's clients, by id, from behind `after`. Raises: AdministrationError."""
+    await administration.require_tenant(tenant_id)
+    return await administration.store.clients.page(tenant_id, after, limit)
+
+
+async def disable_client(
+    administration: Administration, tenant_id: str, client_id: str, *, disabled: bool
+) -> ClientRecord:
+    """Disable a client, or enable it again. Raises: AdministrationError."""
+    client = await require_client(administration, tenant_id, client_id)
+    changed = msgspec.structs.replace(client, is_disabled=disabled)
+    await administration.store.clients.replace(changed)
+    return changed
+
+
+async def remove_client(administration: Administration, tenant_id: str, client_id: str) -> None:
+    """Remove a client and its secrets. Raises: AdministrationError."""
+    await require_client(administration, tenant_id, client_id)
+    await administration.store.clients.remove(tenant_id, client_id)
+
+
+async def add_secret(
+    administration: Administration,
+    tenant_id: str,
+    client_id: str,
+    *,
+    label: str = "",
+    expires_at: int | None = None,
+) -> tuple[SecretRecord, Secret]:
+    """Give a client one more generated secret; the others go on. Raises: AdministrationError."""
+    client = await require_client(administration, tenant_id, client_id)
+    if len(client.secrets) >= MAX_SECRETS:
+        raise AdministrationError(f"client {client_id!r} has {MAX_SECRETS} secrets; remove one first")
+    tenant = await administration.require_tenant(tenant_id)
+    secret = generate_secret(administration.rules[tenant.dialect].client_secret_form)
+    record = msgspec.structs.replace(
+        _hash_secret(administration, tenant_id, client_id, secret, fast=True),
+        label=label,
+        expires_at=expires_at,
+    )
+    await administration.store.clients.add_secret(record)
+    return record, secret
+
+
+async def remove_secret(
+    administration: Administration, tenant_id: str, client_id: str, secret_id: str
+) -> None:
+    """Remove a secret: it authenticates no more. Raises: AdministrationError."""
+    await require_client(administration, tenant_id, client_id)
+    try:
+        await administration.store.clients.remove_secret(tenant_id, client_id, secret_id)
+    except NotFound as error:
+        raise AdministrationError(f"client {client_id!r} has no secret {secret_id!r}") from error
+
+
+def _build(administration: Administration, request: ClientRequest, rules: Rules) -> RegisteredClient:
+    _check(request, rules)
+    client_id = request.client_id or generate_client_id(rules.client_id_form)
+    secret = request.client_secret or generate_secret(rules.client_secret_form)
+    fast = is_generated(secret, rules.client_secret_form)
+    client = ClientRecord(
+        tenant_id=request.tenant_id,
+        client_id=client_id,
+        client_name=request.client_name,
+        grant_types=request.grant_types,
+        authentication_methods=request.authentication_methods,
+        scope=request.scope,
+        audience=request.audience,
+        token_rules=request.token_rules,
+        secrets=(_hash_secret(administration, request.tenant_id, client_id, secret, fast=fast),),
+        created_at=administration.now(),
+    )
+    return RegisteredClient(client, secret, request.client_secret is None)
+
+
+def _check(request: ClientRequest, rules: Rules) -> None:
+    override_token_rules(rules.token, request.token_rules, "client")
+    if request.client_id is not None and not is_client_id(request.client_id):
+        raise AdministrationError("client_id: wanted are 1 to 255 printable ASCII characters")
+    if (
+        request.client_secret is not None
+        and not 1 <= len(request.client_secret.encoded()) <= MAX_SECRET_LENGTH
+    ):
+        raise AdministrationError(f"client_secret: wanted are 1 to {MAX_SECRET_LENGTH} octets")
+    _check_scope(request.scope, rules)
+    if any(not name or " " in name for name in request.audience):
+        raise AdministrationError("audience: wanted are names or URIs without spaces")
+    _check_names("grant_types", request.grant_types, tuple(GRANTS))
+    _check_names("authentication_methods", request.authentication_methods, METHODS)
+
+
+def _check_scope(scope: tuple[str, ...], rules: Rules) -> None:
+    for token in scope:
+        if not is_scope_token(token):
+            raise AdministrationError(f"scope: {token!r} is no scope-token (RFC 6749 section 3.3)")
+        if rules.token.scope is not None and token not in rules.token.scope:
+            raise AdministrationError(
+                f"scope: {token!r} is not among the tenant's: {' '.join(rules.token.scope)}"
+            )
+
+
+def _check_names(key: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in known:
+            raise AdministrationError(f"{key}: {name!r} is unknown; known are: {', '.join(known)}")
+
+
+def _algorithm(client: ClientRecord, rules: Rules) -> str | None:
+    """The algorithm for which the tenant needs a key, when this client's tokens are JWTs."""
+    token = override_token_rules(rules.token, client.token_rules, f"client {client.client_id}")
+    return token.alg if token.form == "jwt" else None
+
+
+def _hash_secret(
+    administration: Administration, tenant_id: str, client_id: str, secret: Secret, *, fast: bool
+) -> SecretRecord:
+    """Hash a secret: keyed and fast if it was generated, argon2id if a person may have chosen it."""
+    return SecretRecord(
+        secret_id=secrets.token_hex(8),
+        tenant_id=tenant_id,
+        client_id=client_id,
+        kind="hmac-sha256" if fast else "argon2id",
+        hash=administration.master_key.keyed_hash(secret.encoded()) if fast else hash_chosen_secret(secret),
+        created_at=administration.now(),
+    )

@@ -1,0 +1,93 @@
+"""The demo: five tenants, one a dialect, with the clients of the vendors' own pages. Loading it twice changes nothing.
+
+Its secrets are public: it is for a laptop, and `mintmark serve --demo` listens on loopback only.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from mintmark.admin.administration import Administration
+from mintmark.admin.clients import ClientRequest, register_client
+from mintmark.admin.tenants import TenantRequest, create_tenant
+from mintmark.protocol.secret import Secret
+
+DEMO_LISTENERS: Final = ("http://127.0.0.1:8080", "https://localhost:8043", "https://localhost:9443")
+
+
+class DemoTenant(NamedTuple):
+    """A tenant, its client, and the line of curl that asks it for a token."""
+
+    tenant: TenantRequest
+    client: ClientRequest
+    curl: str
+
+
+def _client(tenant_id: str, client_id: str, secret: str, scope: str = "") -> ClientRequest:
+    return ClientRequest(
+        tenant_id=tenant_id,
+        client_id=client_id,
+        client_secret=Secret(secret),
+        client_name=f"demo client of {tenant_id}",
+        scope=tuple(scope.split()),
+    )
+
+
+DEMO: Final = (
+    DemoTenant(
+        TenantRequest(tenant_id="default", dialect="oauth2", issuer="http://127.0.0.1:8080", is_default=True),
+        _client("default", "demo", "demo-secret-not-for-production", "read write"),
+        "curl -u demo:demo-secret-not-for-production -d grant_type=client_credentials"
+        " http://127.0.0.1:8080/oauth2/token",
+    ),
+    DemoTenant(
+        TenantRequest(
+            tenant_id="ciam",
+            dialect="ciam",
+            issuer="https://sample.portal.tencentciam.com",
+            hosts=("sample.portal.tencentciam.com",),
+        ),
+        _client("ciam", "TENANT_CLIENT_ID", "TENANT_CLIENT_SECRET", "identity_proofing"),
+        "curl -H 'Host: sample.portal.tencentciam.com' -d 'grant_type=client_credentials&client_id=TENANT_CLIENT_ID"
+        "&client_secret=TENANT_CLIENT_SECRET&scope=identity_proofing' http://127.0.0.1:8080/oauth2/token",
+    ),
+    DemoTenant(
+        TenantRequest(
+            tenant_id="wso2",
+            dialect="wso2",
+            issuer="https://localhost:9443",
+            hosts=("localhost:9443", "127.0.0.1:9443"),
+        ),
+        _client("wso2", "wso2-demo", "wso2-demo-secret"),
+        "curl -k -u wso2-demo:wso2-demo-secret -d grant_type=client_credentials https://localhost:9443/oauth2/token",
+    ),
+    DemoTenant(
+        TenantRequest(tenant_id="oneaccess", dialect="oneaccess", issuer="http://127.0.0.1:8080/t/oneaccess"),
+        _client("oneaccess", "ONtQq2igSggfFClyGgzmuXR8ubWEPdemo", "XdqUmJpG19hNEHz3472XsPcwvfedemo", "all"),
+        "curl -d 'client_id=ONtQq2igSggfFClyGgzmuXR8ubWEPdemo&client_secret=XdqUmJpG19hNEHz3472XsPcwvfedemo"
+        "&grant_type=client_credentials' http://127.0.0.1:8080/api/v2/tenant/token",
+    ),
+    DemoTenant(
+        TenantRequest(
+            tenant_id="omada",
+            dialect="omada",
+            issuer="http://127.0.0.1:8080/t/omada",
+            identifier="de382a0e78f4deb681f3128c3e75dbd1",
+        ),
+        _client("omada", "185586e0df424f5ea938de13cba91e01", "767372a5258a4fc1a03c57f3d071fc35"),
+        "curl -k -X POST -H 'content-type:application/json'"
+        ' -d \'{"omadacId":"de382a0e78f4deb681f3128c3e75dbd1","client_id":"185586e0df424f5ea938de13cba91e01",'
+        '"client_secret":"767372a5258a4fc1a03c57f3d071fc35"}\''
+        " 'https://localhost:8043/openapi/authorize/token?grant_type=client_credentials'",
+    ),
+)
+
+
+async def load_demo(administration: Administration) -> None:
+    """Create the demo's tenants and clients, those that are not there yet."""
+    for row in DEMO:
+        if await administration.store.tenants.find(row.tenant.tenant_id) is None:
+            await create_tenant(administration, row.tenant)
+        client_id = row.client.client_id or ""
+        if await administration.store.clients.find(row.tenant.tenant_id, client_id) is None:
+            await register_client(administration, row.client)

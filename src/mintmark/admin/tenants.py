@@ -1,0 +1,111 @@
+"""Verbs on tenants: create, list, suspend, resume."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from mintmark.admin.administration import Administration, AdministrationError
+from mintmark.admin.keys import new_keys
+from mintmark.grants.rules import tenant_rules
+from mintmark.protocol.errors import AlreadyExists
+from mintmark.store.records import TenantRecord
+
+TENANT_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class TenantRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant to create."""
+
+    tenant_id: str
+    dialect: str
+    issuer: str
+    hosts: tuple[str, ...] = ()
+    identifier: str | None = None
+    is_default: bool = False
+    token_rules: Mapping[str, Any] = {}
+
+
+async def create_tenant(administration: Administration, request: TenantRequest) -> TenantRecord:
+    """Create a tenant with its first signing key, and an encryption key where its dialect has use for one.
+
+    Raises:
+        AdministrationError: a value is malformed, or taken by another tenant.
+        SettingsError: a token rule is wrong.
+    """
+    _check(administration, request)
+    rules = tenant_rules(administration.rules[request.dialect], request.token_rules, request.tenant_id)
+    tenant = TenantRecord(
+        tenant_id=request.tenant_id,
+        dialect=request.dialect,
+        issuer=request.issuer,
+        hosts=tuple(host.lower() for host in request.hosts),
+        identifier=request.identifier,
+        is_default=request.is_default,
+        token_rules=request.token_rules,
+        created_at=administration.now(),
+    )
+    try:
+        await administration.store.tenants.add(tenant, new_keys(administration, tenant.tenant_id, rules))
+    except AlreadyExists as error:
+        raise AdministrationError(
+            f"tenant {request.tenant_id!r}: its id, a host, its identifier or its place as default is taken"
+        ) from error
+    return tenant
+
+
+async def list_tenants(administration: Administration) -> list[TenantRecord]:
+    """Return all tenants, by id."""
+    return await administration.store.tenants.list()
+
+
+async def suspend_tenant(administration: Administration, tenant_id: str, *, suspended: bool) -> TenantRecord:
+    """Suspend a tenant, so that it answers as if it were not there, or resume it. Raises: AdministrationError."""
+    tenant = await administration.require_tenant(tenant_id)
+    changed = msgspec.structs.replace(tenant, is_suspended=suspended)
+    await administration.store.tenants.replace(changed)
+    return changed
+
+
+def _check(administration: Administration, request: TenantRequest) -> None:
+    if TENANT_ID.fullmatch(request.tenant_id) is None:
+        raise AdministrationError(f"tenant id {request.tenant_id!r}: wanted are a-z, 0-9 and -, at most 63")
+    if request.dialect not in administration.dialects:
+        known = ", ".join(sorted(administration.dialects))
+        raise AdministrationError(f"there is no dialect {request.dialect!r}; the dialects are: {known}")
+    check_issuer(request.issuer)
+    for host in request.hosts:
+        if HOST.fullmatch(host.lower()) is None:
+            raise AdministrationError(
+                f"host {host!r}: wanted is a Host header's value, such as api.example.com:8443"
+            )
+    if request.identifier is not None and IDENTIFIER.fullmatch(request.identifier) is None:
+        raise AdministrationError(f"identifier {request.identifier!r}: wanted are letters, digits, . _ -")
+
+
+def check_issuer(issuer: str) -> None:
+    """Check an issuer identifier: an absolute http(s) URL without query or fragment.
+
+    Raises:
+        AdministrationError
+    RFC: 8414 section 2. Plain http is for loopback and for tests; `mintmark serve` refuses it elsewhere.
+    """
+    try:
+        parts = urlsplit(issuer)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if (
+        not is_url
+        or "?" in issuer
+        or "#" in issuer
+        or not issuer.isascii()
+        or any(one in issuer for one in ' "\\<>')
+    ):
+        raise AdministrationError(f"issuer {issuer!r}: wanted is a URL without query or fragment")

@@ -1,0 +1,120 @@
+"""Step 2 of the straight line: from the credentials that a request carried to a client that is proven."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from mintmark.authentication.client_secret import SecretVerifier
+from mintmark.authentication.clients import ClientDirectory
+from mintmark.authentication.secrets import SecretForm
+from mintmark.authentication.throttle import FailureThrottle
+from mintmark.protocol.errors import InvalidClient, InvalidRequest
+from mintmark.protocol.messages import ClientCredentials, TokenRequest
+from mintmark.protocol.secret import Secret
+from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord
+
+
+class AuthenticatedClient(msgspec.Struct, frozen=True, gc=False):
+    """Proof of client authentication. Built by `Authenticator.authenticate_client` alone."""
+
+    tenant: TenantRecord
+    client: ClientRecord
+    method: str
+
+
+class Authenticator:
+    """Client authentication at every endpoint that asks for it."""
+
+    def __init__(
+        self,
+        clients: ClientDirectory,
+        verifier: SecretVerifier,
+        *,
+        throttle: FailureThrottle,
+        clock: Callable[[], float],
+    ) -> None:
+        self._clients = clients
+        self._verifier = verifier
+        self._throttle = throttle
+        self._clock = clock
+
+    async def authenticate_client(
+        self, request: TokenRequest, tenant: TenantRecord, *, source: str, secret_form: SecretForm
+    ) -> AuthenticatedClient:
+        """Prove who is asking.
+
+        Raises:
+            InvalidRequest: `two_credentials`.
+            InvalidClient: no credentials, unknown or disabled client, wrong secret (alike to the caller, by answer
+                and by work), or a method that the client is not registered for.
+            TemporarilyUnavailable: `too_many_attempts`, or too many slow checks at once.
+        RFC: 6749 sections 2.3, 3.2.1.
+        """
+        credentials = select_credentials(request.credentials)
+        now = int(self._clock())
+        self._throttle.check(source, tenant.tenant_id, credentials.client_id, now)
+        client = await self._find_client(tenant.tenant_id, credentials)
+        stored = live_secrets(client, now)
+        is_right = await self._verifier.verify(_readings(credentials), stored, secret_form)
+        if client is None or not is_right or client.is_disabled:
+            self._throttle.record_failure(source, tenant.tenant_id, credentials.client_id, now)
+            raise InvalidClient(_refusal(client, is_right), f"client_id {credentials.client_id[:255]!r}")
+        if credentials.method not in client.authentication_methods:
+            raise InvalidClient("method_not_registered", f"client_id {client.client_id!r}")
+        return AuthenticatedClient(tenant, client, credentials.method)
+
+    async def _find_client(self, tenant_id: str, credentials: ClientCredentials) -> ClientRecord | None:
+        client = await self._clients.find(tenant_id, credentials.client_id)
+        raw = credentials.raw
+        if client is None and raw is not None and raw.client_id != credentials.client_id:
+            client = await self._clients.find(tenant_id, raw.client_id)
+        return client
+
+
+def select_credentials(seen: tuple[ClientCredentials, ...]) -> ClientCredentials:
+    """Return the one set of credentials with a secret.
+
+    A bare `client_id` beside a Basic header names the client and is no second method, if it is the same client.
+
+    Raises:
+        InvalidRequest: `two_credentials`.
+        InvalidClient: `missing_credentials`, `missing_secret`.
+    RFC: 6749 sections 2.3, 3.2.1.
+    """
+    if len(seen) == 1 and seen[0].client_secret is not None and seen[0].client_id:
+        return seen[0]
+    with_secret = [one for one in seen if one.method != "none"]
+    if len(with_secret) > 1:
+        raise InvalidRequest("two_credentials")
+    if not with_secret:
+        raise InvalidClient("missing_secret" if seen else "missing_credentials")
+    chosen = with_secret[0]
+    if any(one.client_id != chosen.client_id for one in seen):
+        raise InvalidRequest("two_credentials", "two client ids")
+    if not chosen.client_id:
+        raise InvalidClient("missing_credentials", "a secret without client_id")
+    if chosen.client_secret is None:
+        raise InvalidClient("missing_secret")
+    return chosen
+
+
+def live_secrets(client: ClientRecord | None, now: int) -> tuple[SecretRecord, ...]:
+    """Return the secrets that authenticate at this moment (seconds)."""
+    if client is None:
+        return ()
+    if all(secret.expires_at is None for secret in client.secrets):
+        return client.secrets
+    return tuple(secret for secret in client.secrets if secret.expires_at is None or secret.expires_at > now)
+
+
+def _readings(credentials: ClientCredentials) -> tuple[Secret, ...]:
+    ways = (credentials, credentials.raw) if credentials.raw else (credentials,)
+    return tuple(way.client_secret for way in ways if way.client_secret is not None)
+
+
+def _refusal(client: ClientRecord | None, is_right: bool) -> str:
+    if client is None:
+        return "unknown_client"
+    return "disabled_client" if is_right else "wrong_secret"

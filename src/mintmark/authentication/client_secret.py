@@ -1,0 +1,100 @@
+"""`client_secret_basic` and `client_secret_post`: a presented secret held against a client's stored hashes.
+
+The work done depends on the form of what was presented, never on whether the client exists, is disabled, or how
+its secret is stored: who measures the time learns nothing. RFC: 6749 sections 2.3.1, 10.10.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
+
+import argon2
+
+from mintmark.authentication.comparison import matches_any
+from mintmark.authentication.master_key import MasterKey
+from mintmark.authentication.secrets import SecretForm, is_generated
+from mintmark.protocol.errors import TemporarilyUnavailable
+from mintmark.protocol.secret import Secret
+from mintmark.store.records import SecretRecord
+
+HASHER: Final = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+"""argon2id with OWASP's parameters of least memory: 19 MiB, two passes."""
+THREADS: Final = 2
+MAX_WAITING: Final = 64
+MAX_REMEMBERED: Final = 10_000
+MAX_SECRET_LENGTH: Final = 1024
+
+
+def hash_chosen_secret(secret: Secret) -> str:
+    """Hash a secret that a person chose, slowly: argon2id, as a PHC string."""
+    return HASHER.hash(secret.encoded())
+
+
+class SecretVerifier:
+    """Checks presented secrets; remembers which person-chosen ones were right, as keyed hashes, in memory only."""
+
+    def __init__(self, master_key: MasterKey) -> None:
+        self._master_key = master_key
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2id")
+        self._waiting = 0
+        self._remembered: OrderedDict[str, str] = OrderedDict()
+        self._nobody = hash_chosen_secret(Secret("nobody's secret, for clients that do not exist"))
+
+    async def verify(
+        self, presented: tuple[Secret, ...], stored: tuple[SecretRecord, ...], form: SecretForm
+    ) -> bool:
+        """Tell whether one reading of the presented secret is one of those stored.
+
+        Args:
+            presented: the readings of one presented secret (form-decoded, and as sent).
+            stored: the live secrets of the client, none for a client that does not exist.
+            form: the generated form of the tenant.
+        Raises:
+            TemporarilyUnavailable: too many slow checks are waiting.
+        """
+        hashes = [self._master_key.keyed_hash(secret.encoded()) for secret in presented]
+        known = [
+            row.hash if row.kind == "hmac-sha256" else self._remembered.get(row.hash, "") for row in stored
+        ]
+        is_right = False
+        for keyed in hashes:
+            is_right |= matches_any(keyed, known)
+        if is_right or all(is_generated(secret, form) for secret in presented):
+            return is_right
+        chosen = next((row.hash for row in stored if row.kind == "argon2id"), self._nobody)
+        for secret, keyed in zip(presented, hashes, strict=True):
+            if await self._verify_slowly(chosen, secret):
+                self._remember(chosen, keyed)
+                is_right = True
+        return is_right
+
+    async def _verify_slowly(self, phc: str, secret: Secret) -> bool:
+        if self._waiting >= MAX_WAITING:
+            raise TemporarilyUnavailable("temporarily_unavailable", "too many slow secret checks are waiting")
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, partial(_matches_slow_hash, phc, secret))
+        finally:
+            self._waiting -= 1
+
+    def _remember(self, phc: str, keyed: str) -> None:
+        """The PHC string is the key: it holds its own salt, so a changed secret never meets an old memory."""
+        self._remembered[phc] = keyed
+        if len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _matches_slow_hash(phc: str, secret: Secret) -> bool:
+    try:
+        return HASHER.verify(phc, secret.encoded()[:MAX_SECRET_LENGTH])
+    except argon2.exceptions.VerificationError:
+        return False

@@ -1,0 +1,14 @@
+"""The one place where secrets are compared: in constant time, every candidate looked at."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+
+
+def matches_any(presented: str, stored: Iterable[str]) -> bool:
+    """Tell whether a hash is among those stored, without leaving early. Both sides are ASCII text."""
+    found = False
+    for candidate in stored:
+        found |= hmac.compare_digest(presented, candidate)
+    return found

@@ -1,0 +1,7 @@
+"""`python -m mintmark.cli`."""
+
+import sys
+
+from mintmark.cli import main
+
+sys.exit(main())

@@ -1,0 +1,263 @@
+"""`mintmark client create | import | list | show | disable | enable | remove | add-secret | remove-secret`."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mintmark.admin.administration import Administration, AdministrationError
+from mintmark.admin.clients import (
+    METHODS,
+    ClientRequest,
+    add_secret,
+    disable_client,
+    list_clients,
+    register_client,
+    register_clients,
+    remove_client,
+    remove_secret,
+    require_client,
+)
+from mintmark.cli.options import (
+    add_command,
+    add_json,
+    add_noun,
+    add_token_rules,
+    parse_token_rules,
+    print_json,
+    print_table,
+    with_deployment,
+)
+from mintmark.protocol.secret import Secret
+from mintmark.store.records import ClientRecord
+
+IMPORT_BATCH = 5_000
+
+
+class ImportLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One line of an import file."""
+
+    client_id: str
+    client_secret: str
+    client_name: str = ""
+    scope: tuple[str, ...] = ()
+    audience: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"ImportLine(client_id={self.client_id!r})"
+
+
+def add_parser(parsers: Any) -> None:
+    """Add the noun and its commands."""
+    commands = add_noun(parsers, "client", "registered clients and their secrets")
+    _add_create(commands)
+    example = "mintmark client import --tenant default clients.jsonl"
+    text = "register clients from a file, one JSON object a line: client_id, client_secret, scope, audience"
+    importing = add_command(commands, "import", run_import, text=text, example=example)
+    importing.add_argument("--tenant", default="default")
+    importing.add_argument("file", type=Path)
+    listing = add_command(
+        commands, "list", run_list, text="list clients, by id", example="mintmark client list --json"
+    )
+    listing.add_argument("--tenant", default="default")
+    listing.add_argument("--after", default="", metavar="CLIENT_ID", help="begin behind this id")
+    listing.add_argument("--limit", type=int, default=100, help="at most this many (default: 100)")
+    add_json(listing)
+    add_json(_add_on_client(commands, "show", run_show, "show a client; secrets are never shown"))
+    for name, disabled in (("disable", True), ("enable", False)):
+        _add_on_client(commands, name, partial(run_disable, disabled=disabled), f"{name} a client")
+    _add_on_client(commands, "remove", run_remove, "remove a client and its secrets")
+    secret = _add_on_client(
+        commands, "add-secret", run_add_secret, "give a client one more secret, shown once"
+    )
+    secret.add_argument("--label", default="", help="a note on what it is for")
+    add_json(secret)
+    removing = _add_on_client(commands, "remove-secret", run_remove_secret, "remove a secret")
+    removing.add_argument("secret_id")
+
+
+def _add_create(commands: Any) -> None:
+    example = 'mintmark client create --tenant default --name reports --scope "read write"'
+    create = add_command(
+        commands, "create", run_create, text="register a client; its secret is shown once", example=example
+    )
+    create.add_argument("--tenant", default="default", help="its tenant (default: default)")
+    create.add_argument("--name", default="", help="a name for people")
+    create.add_argument("--client-id", help="its id (default: one is made)")
+    create.add_argument(
+        "--client-secret-file", type=Path, metavar="FILE", help="take this secret (default: one is made)"
+    )
+    create.add_argument("--scope", default="", help="space-separated scope-tokens that it may have")
+    create.add_argument("--audience", action="append", default=[], help="audience of its tokens (repeatable)")
+    create.add_argument(
+        "--method", action="append", choices=METHODS, help="client authentication method (repeatable)"
+    )
+    add_token_rules(create)
+    add_json(create)
+
+
+def _add_on_client(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    command = add_command(
+        commands, name, run, text=text, example=f"mintmark client {name} --tenant default demo"
+    )
+    command.add_argument("--tenant", default="default")
+    command.add_argument("client_id")
+    return command
+
+
+def run_create(arguments: argparse.Namespace) -> int:
+    """Register a client."""
+    request = ClientRequest(
+        tenant_id=arguments.tenant,
+        client_id=arguments.client_id,
+        client_secret=_read_secret(arguments.client_secret_file),
+        client_name=arguments.name,
+        scope=tuple(arguments.scope.split()),
+        audience=tuple(arguments.audience),
+        authentication_methods=tuple(arguments.method or METHODS),
+        token_rules=parse_token_rules(arguments.token_rules),
+    )
+    made = with_deployment(arguments, lambda administration: register_client(administration, request))
+    shown = {"client_id": made.client.client_id}
+    if made.is_generated:
+        shown["client_secret"] = made.client_secret.reveal()
+    if arguments.json:
+        print_json(shown)
+    else:
+        _print_once(shown)
+    return 0
+
+
+def _print_once(shown: dict[str, str]) -> None:
+    for name, value in shown.items():
+        print(f"{name}: {value}")
+    if "client_secret" in shown:
+        print("The secret is shown this once and kept only as a hash.")
+
+
+def _read_secret(file: Path | None) -> Secret | None:
+    if file is None:
+        return None
+    try:
+        return Secret(file.read_text("utf-8").rstrip("\r\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise AdministrationError(f"{file}: the secret cannot be read") from error
+
+
+def run_import(arguments: argparse.Namespace) -> int:
+    """Register clients from a file."""
+    count = with_deployment(arguments, lambda one: _import(one, arguments.tenant, arguments.file))
+    print(f"{count} clients registered")
+    return 0
+
+
+async def _import(administration: Administration, tenant_id: str, file: Path) -> int:
+    """Check every line before the first is written; then write in bounded steps."""
+    requests = _read_lines(file, tenant_id)
+    for start in range(0, len(requests), IMPORT_BATCH):
+        await register_clients(administration, tenant_id, requests[start : start + IMPORT_BATCH])
+    return len(requests)
+
+
+def _read_lines(file: Path, tenant_id: str) -> list[ClientRequest]:
+    requests = []
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise AdministrationError(f"{file}: cannot be read: {error.strerror}") from error
+    for number, octets in enumerate(lines, 1):
+        try:
+            line = msgspec.json.decode(octets, type=ImportLine)
+        except msgspec.DecodeError as error:
+            raise AdministrationError(f"{file}:{number}: {error}") from error
+        requests.append(
+            ClientRequest(
+                tenant_id=tenant_id,
+                client_id=line.client_id,
+                client_secret=Secret(line.client_secret),
+                client_name=line.client_name,
+                scope=line.scope,
+                audience=line.audience,
+            )
+        )
+    return requests
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    """List clients."""
+    clients = with_deployment(
+        arguments,
+        lambda one: list_clients(one, arguments.tenant, after=arguments.after, limit=arguments.limit),
+    )
+    if arguments.json:
+        print_json([describe_client(client) for client in clients])
+    else:
+        rows = [
+            (one.client_id, one.client_name, " ".join(one.scope), "disabled" if one.is_disabled else "")
+            for one in clients
+        ]
+        print_table(("CLIENT_ID", "NAME", "SCOPE", "STATE"), rows)
+    return 0
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Show a client."""
+    client = with_deployment(
+        arguments, lambda one: require_client(one, arguments.tenant, arguments.client_id)
+    )
+    if arguments.json:
+        print_json(describe_client(client))
+        return 0
+    for name, value in describe_client(client).items():
+        print(f"{name}: {value}")
+    return 0
+
+
+def describe_client(client: ClientRecord) -> dict[str, Any]:
+    """Return what may be shown of a client: all but the hashes of its secrets."""
+    shown: dict[str, Any] = msgspec.to_builtins(client)
+    for secret in shown["secrets"]:
+        del secret["hash"], secret["tenant_id"], secret["client_id"]
+    return shown
+
+
+def run_disable(arguments: argparse.Namespace, *, disabled: bool) -> int:
+    """Disable or enable a client."""
+    with_deployment(
+        arguments, lambda one: disable_client(one, arguments.tenant, arguments.client_id, disabled=disabled)
+    )
+    print(f"client {arguments.client_id} {'disabled' if disabled else 'enabled'}")
+    return 0
+
+
+def run_remove(arguments: argparse.Namespace) -> int:
+    """Remove a client."""
+    with_deployment(arguments, lambda one: remove_client(one, arguments.tenant, arguments.client_id))
+    print(f"client {arguments.client_id} removed")
+    return 0
+
+
+def run_add_secret(arguments: argparse.Namespace) -> int:
+    """Add a secret."""
+    record, secret = with_deployment(
+        arguments, lambda one: add_secret(one, arguments.tenant, arguments.client_id, label=arguments.label)
+    )
+    shown = {"secret_id": record.secret_id, "client_secret": secret.reveal()}
+    if arguments.json:
+        print_json(shown)
+    else:
+        _print_once(shown)
+    return 0
+
+
+def run_remove_secret(arguments: argparse.Namespace) -> int:
+    """Remove a secret."""
+    with_deployment(
+        arguments, lambda one: remove_secret(one, arguments.tenant, arguments.client_id, arguments.secret_id)
+    )
+    print(f"secret {arguments.secret_id} removed")
+    return 0

@@ -1,0 +1,123 @@
+"""What the commands share: options for the settings, `--set`, printing, and running a verb over a deployment."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tomllib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mintmark.admin.administration import Administration
+from mintmark.admin.deployment import open_deployment
+from mintmark.settings import Settings, load_settings
+
+Result = TypeVar("Result")
+Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse gives its type no public name
+
+
+def add_command(
+    parsers: Any, name: str, run: Callable[[argparse.Namespace], int], *, text: str, example: str
+) -> argparse.ArgumentParser:
+    """Add a command with its help, an example, and the options that every command has."""
+    parser: argparse.ArgumentParser = parsers.add_parser(
+        name,
+        help=text,
+        description=text[:1].upper() + text[1:] + ".",
+        epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(func=run)
+    parser.add_argument(
+        "--settings", type=Path, metavar="FILE", help="settings file (default: mintmark.toml, if there)"
+    )
+    parser.add_argument(
+        "--state-dir", type=Path, metavar="DIR", help="folder of database and master key (default: var)"
+    )
+    return parser
+
+
+def add_noun(parsers: Any, name: str, text: str) -> Any:
+    """Add a noun and return the place for its commands."""
+    parser = parsers.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+    return parser.add_subparsers(metavar="COMMAND", required=True)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for a program to read")
+
+
+def add_token_rules(parser: argparse.ArgumentParser) -> None:
+    """Add `--set KEY=VALUE`."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="token_rules",
+        help="token rule: form=jwt|opaque, alg=ES256|RS256|EdDSA, typ=TEXT, lifetime_s=SECONDS,"
+        " audience=NAME,NAME, reuse=true|false (repeatable)",
+    )
+
+
+def read_settings(arguments: argparse.Namespace, **overrides: Any) -> Settings:
+    """Read the settings that a command line asks for. Raises: SettingsError."""
+    return load_settings(arguments.settings, {"state_dir": arguments.state_dir, **overrides})
+
+
+def with_deployment(
+    arguments: argparse.Namespace, verb: Callable[[Administration], Awaitable[Result]]
+) -> Result:
+    """Run a verb over the deployment that the settings name. Raises: MintmarkError."""
+
+    async def run() -> Result:
+        administration = await open_deployment(read_settings(arguments))
+        try:
+            return await verb(administration)
+        finally:
+            await administration.store.close()
+
+    return asyncio.run(run())
+
+
+def parse_token_rules(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read `--set` values: TOML where it is TOML, else a text; `audience` and `scope` are lists. Raises: SettingsError."""
+    from mintmark.protocol.errors import SettingsError
+
+    rules: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {pair!r}: wanted is KEY=VALUE")
+        rules[name] = text.split(",") if name in {"audience", "scope"} else _toml_value(text)
+    return rules
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    print()
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under headings, in columns."""
+    table = [tuple(headings), *[tuple(row) for row in rows]]
+    widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
+    for row in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def select(record: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return some members of a record, in that order."""
+    return {name: record[name] for name in names}

@@ -1,0 +1,164 @@
+"""`mintmark serve`: check everything, bind, then run the workers until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from mintmark.admin.demo import DEMO, DEMO_LISTENERS, load_demo
+from mintmark.admin.deployment import initialize, open_deployment
+from mintmark.app import build_application
+from mintmark.cli.options import add_command, read_settings
+from mintmark.http.certificate import ensure_certificate
+from mintmark.http.listeners import Listener, bind_sockets, is_loopback, load_tls, parse_listener
+from mintmark.http.serving import Binding, HttpServer
+from mintmark.http.supervisor import Supervisor
+from mintmark.logs import configure_logs
+from mintmark.protocol.errors import SettingsError
+from mintmark.settings import Settings
+
+BoundListener = tuple[Listener, list[list[socket.socket]]]
+CERTIFICATE: Final = "localhost.crt"
+PRIVATE_KEY: Final = "localhost.key"
+
+
+def add_parser(parsers: Any) -> None:
+    """Add the command."""
+    example = "mintmark serve --listen https://0.0.0.0:8443 --tls-certificate tls.crt --tls-private-key tls.key --workers 4"
+    serve = add_command(parsers, "serve", run, text="run the server until Ctrl-C", example=example)
+    serve.add_argument(
+        "--demo", action="store_true", help="make and load the demo, and listen on loopback for it"
+    )
+    serve.add_argument("--listen", action="append", metavar="URL", help="address to listen on (repeatable)")
+    serve.add_argument("--workers", type=int, help="processes (default: 1)")
+    serve.add_argument(
+        "--tls-certificate", type=Path, metavar="FILE", help="PEM certificate chain, for https listeners"
+    )
+    serve.add_argument("--tls-private-key", type=Path, metavar="FILE", help="PEM private key")
+    serve.add_argument(
+        "--trusted-proxy",
+        action="append",
+        metavar="ADDRESS",
+        help="proxy or network that ends TLS in front and whose X-Forwarded headers are believed (repeatable)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the server."""
+    settings = _read_serve_settings(arguments)
+    configure_logs(settings)
+    listeners = [parse_listener(text) for text in settings.listen]
+    _require_safe(listeners, settings, is_demo=arguments.demo)
+    bound: list[BoundListener] = [
+        (listener, bind_sockets(listener, settings.workers)) for listener in listeners
+    ]
+    asyncio.run(_prepare(settings, is_demo=arguments.demo))
+    if any(listener.is_tls for listener in listeners):
+        load_tls(settings.tls_certificate, settings.tls_private_key)
+    for _, by_worker in bound:
+        for sockets in by_worker:
+            for one in sockets:
+                # From here on connections queue: the lines printed below work at once.
+                one.listen(2048)
+    _announce(listeners, is_demo=arguments.demo)
+    run_worker = _worker_of(settings, bound)
+    if settings.workers == 1:
+        return run_worker(0)
+    return Supervisor(run_worker, settings.workers, settings.shutdown_grace_s).run()
+
+
+def _read_serve_settings(arguments: argparse.Namespace) -> Settings:
+    given = {
+        "listen": arguments.listen,
+        "workers": arguments.workers,
+        "tls_certificate": arguments.tls_certificate,
+        "tls_private_key": arguments.tls_private_key,
+        "trusted_proxies": arguments.trusted_proxy,
+    }
+    settings = read_settings(arguments, **given)
+    if arguments.demo and settings.tls_certificate is None:
+        given["tls_certificate"] = settings.state_dir / CERTIFICATE
+        given["tls_private_key"] = settings.state_dir / PRIVATE_KEY
+    if arguments.demo and arguments.listen is None:
+        given["listen"] = DEMO_LISTENERS
+    return read_settings(arguments, **given)
+
+
+def _require_safe(listeners: Sequence[Listener], settings: Settings, *, is_demo: bool) -> None:
+    for listener in listeners:
+        if is_loopback(listener.host):
+            continue
+        if is_demo:
+            raise SettingsError(
+                f"listen: {listener.url}: the demo's secrets are public, so it listens on loopback addresses only"
+            )
+        if not listener.is_tls and not settings.trusted_proxies:
+            raise SettingsError(
+                f"listen: {listener.url}: plain HTTP off loopback would show secrets to the network."
+                " Use https with tls_certificate, or name the proxy that ends TLS in front with --trusted-proxy"
+            )
+
+
+async def _prepare(settings: Settings, *, is_demo: bool) -> None:
+    """Find every fault of the deployment before the first worker runs, and load the demo."""
+    administration = await (initialize(settings) if is_demo else open_deployment(settings))
+    try:
+        if is_demo:
+            await load_demo(administration)
+            if settings.tls_certificate == settings.state_dir / CERTIFICATE and settings.tls_private_key:
+                ensure_certificate(settings.tls_certificate, settings.tls_private_key)
+    finally:
+        await administration.store.close()
+
+
+def _announce(listeners: Sequence[Listener], *, is_demo: bool) -> None:
+    for listener in listeners:
+        print(f"Mintmark listens on {listener.url}")
+    if is_demo:
+        print("\nThe demo: public secrets, loopback only. Paste a line for a token:\n")
+        for row in DEMO:
+            print(f"# {row.tenant.tenant_id} ({row.tenant.dialect})\n{row.curl}\n")
+    print("Ctrl-C stops it.")
+    sys.stdout.flush()
+
+
+def _worker_of(settings: Settings, bound: Sequence[BoundListener]) -> Callable[[int], int]:
+    def run_worker(number: int) -> int:
+        sockets = [(listener, by_worker[number]) for listener, by_worker in bound]
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(settings, sockets))
+
+    return run_worker
+
+
+async def _serve(settings: Settings, sockets: Sequence[tuple[Listener, list[socket.socket]]]) -> int:
+    """Serve in this process until SIGINT or SIGTERM, then finish what is in hand."""
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    application = await build_application(settings, await open_deployment(settings))
+    server = HttpServer(
+        [
+            Binding(
+                one,
+                load_tls(settings.tls_certificate, settings.tls_private_key) if listener.is_tls else None,
+                application.asgi_app(needs_tls=not listener.is_tls and not is_loopback(listener.host)),
+            )
+            for listener, own in sockets
+            for one in own
+        ]
+    )
+    await server.start()
+    application.follow_changes()
+    await stop.wait()
+    await server.stop(settings.shutdown_grace_s)
+    await application.close()
+    return 0

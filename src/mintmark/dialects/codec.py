@@ -1,0 +1,352 @@
+"""A dialect at work: a definition compiled once into four pure functions over HTTP messages.
+
+|                         | encode | decode |
+|-------------------------|--------|--------|
+| token request           | sdk    | server |
+| token response or error | server | sdk    |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from mintmark.dialects.definition import (
+    BodyForm,
+    DialectDefinition,
+    ErrorRow,
+    ErrorsWire,
+    Place,
+    RequestRow,
+    find_error_row,
+)
+from mintmark.dialects.fields import FIELD_CODECS, FieldError
+from mintmark.dialects.parameters import (
+    encode_form,
+    read_basic,
+    read_form,
+    read_json,
+    write_basic,
+)
+from mintmark.protocol.errors import REASONS, InvalidRequest, OAuthError, ServerError
+from mintmark.protocol.http import HttpRequest, HttpResponse
+from mintmark.protocol.messages import ClientCredentials, TokenRequest, TokenResponse
+from mintmark.protocol.secret import Secret
+
+BODY_TYPES: Mapping[bytes, BodyForm] = {
+    b"application/x-www-form-urlencoded": "form",
+    b"application/json": "json",
+}
+MISSING_REASONS = {"grant_type": "missing_grant_type"}
+UNLISTED: Mapping[int, str] = {
+    400: "invalid_request",
+    401: "invalid_client",
+    429: "temporarily_unavailable",
+    503: "temporarily_unavailable",
+}
+"""What a refusal in an unlisted form means by its status alone; with any other status, `server_error`."""
+SECRET_FIELDS = frozenset({"client_secret", "refresh_token"})
+
+Fields = Mapping[str, str]
+
+
+class Dialect:
+    """One system's spelling, ready to use. All methods are pure."""
+
+    def __init__(self, definition: DialectDefinition) -> None:
+        wire = definition.wire
+        self.definition = definition
+        self.name = definition.dialect
+        self.endpoints = wire.endpoints
+        self._rows = [
+            row for row in wire.request.parameters if row.canonical not in {"client_id", "client_secret"}
+        ]
+        self._client_id_row = _find_row(wire.request.parameters, "client_id")
+        self._client_secret_row = _find_row(wire.request.parameters, "client_secret")
+        self._takes_basic = "basic" in self._client_id_row.at
+        self._parameter_places = [place for place in self._client_id_row.at if place != "basic"]
+        self._forms = frozenset(wire.request.body)
+        self._refused_in_query = frozenset(wire.request.refused_in_query)
+        self._headers = _encode_headers(wire.content_type, wire.headers)
+        self._encode_body = _compile_success(definition)
+        self._errors = {reason: self._compile_error(reason) for reason in REASONS}
+
+    @property
+    def authentication_methods(self) -> tuple[str, ...]:
+        """The registered names of the ways in which a client may authenticate, the sdk's choice first."""
+        if self._forms == {"json"}:
+            return ()
+        names = {"basic": "client_secret_basic", "body": "client_secret_post"}
+        return tuple(names[place] for place in self._client_id_row.at if place in names)
+
+    # The token request, read by the server.
+
+    def decode_token_request(self, request: HttpRequest) -> TokenRequest:
+        """Read a token request, strictly, without judging it; every set of credentials seen is handed on.
+
+        Raises:
+            InvalidRequest: malformed, repeated or missing parameters, a wrong content type.
+            InvalidClient: `malformed_authorization`.
+            UnsupportedGrantType: in dialects that list their grant types on the wire.
+        RFC: 6749 sections 2.3.1, 3.2, 4.4.2.
+        """
+        query = read_form(request.query) if request.query else {}
+        if not self._refused_in_query.isdisjoint(query):
+            raise InvalidRequest("credential_in_query")
+        places = _Places(self._forms, request, query)
+        values = {row.canonical: value for row in self._rows if (value := _take(row, places)) is not None}
+        grant_type = values.get("grant_type")
+        self._require_for_grant(grant_type, values)
+        refresh_token = values.get("refresh_token")
+        return TokenRequest(
+            grant_type,
+            self._decode_credentials(request, places),
+            values.get("scope"),
+            Secret(refresh_token) if refresh_token else None,
+            values.get("tenant_identifier"),
+        )
+
+    def _require_for_grant(self, grant_type: str | None, values: Fields) -> None:
+        for row in self._rows:
+            if row.required_for and grant_type in row.required_for and row.canonical not in values:
+                raise InvalidRequest("missing_parameter", row.canonical)
+
+    def _decode_credentials(self, request: HttpRequest, places: _Places) -> tuple[ClientCredentials, ...]:
+        found: list[ClientCredentials] = []
+        if self._takes_basic and (authorization := request.headers.get(b"authorization")) is not None:
+            found.append(read_basic(authorization))
+        for place in self._parameter_places:
+            fields = places.read(place)
+            client_id = fields.get(self._client_id_row.name)
+            client_secret = fields.get(self._client_secret_row.name)
+            if client_secret is not None:
+                found.append(ClientCredentials("client_secret_post", client_id or "", Secret(client_secret)))
+            elif client_id is not None:
+                found.append(ClientCredentials("none", client_id))
+        if not found and not self._client_id_row.optional:
+            raise InvalidRequest("missing_parameter", "client_id")
+        if not self._client_secret_row.optional and all(one.client_secret is None for one in found):
+            raise InvalidRequest("missing_parameter", "client_secret")
+        return tuple(found)
+
+    # The answer, written by the server.
+
+    def encode_token_response(self, response: TokenResponse) -> HttpResponse:
+        """Write a success answer. RFC: 6749 section 5.1."""
+        return HttpResponse(self.definition.wire.success.status, self._headers, self._encode_body(response))
+
+    def encode_error(self, error: OAuthError, *, issuer: str = "", header_used: bool = False) -> HttpResponse:
+        """Write an error answer: constant octets for each reason, so that nothing of the request can echo.
+
+        Args:
+            error: its reason selects the row.
+            issuer: the tenant's issuer URL, the realm of a challenge.
+            header_used: the client tried the `Authorization` header, and so is owed a challenge.
+        RFC: 6749 section 5.2.
+        """
+        answer = self._errors[error.reason]
+        challenge = self.definition.wire.challenge
+        if answer.status == 401 and challenge and (header_used or challenge.when == "always"):
+            realm = issuer if challenge.realm == "issuer" else urlsplit(issuer).hostname or "localhost"
+            text = f'Basic realm="{realm}"' if challenge.quoted else f"Basic realm={realm}"
+            return answer.with_headers((b"www-authenticate", text.encode()))
+        return answer
+
+    def _compile_error(self, reason: str) -> HttpResponse:
+        errors = self.definition.wire.errors
+        row = errors.rows[find_error_row(errors, reason)]
+        body = dict(row.body)
+        if row.describe:
+            body[errors.description] = REASONS[reason].description
+        headers = self._headers
+        if reason == "method_not_allowed":
+            headers = (*headers, (b"allow", b"POST"))
+        if REASONS[reason].error.code == "temporarily_unavailable":
+            headers = (*headers, (b"retry-after", b"5" if reason == "temporarily_unavailable" else b"60"))
+        return HttpResponse(_status(row, reason), headers, msgspec.json.encode(body))
+
+    # The token request, written by the sdk.
+
+    def encode_token_request(self, request: TokenRequest) -> HttpRequest:
+        """Write a token request, each parameter in its first place. Raises: ValueError for what has no place."""
+        self._require_places(request)
+        fields: dict[Place, dict[str, str]] = {"query": {}, "body": {}}
+        headers: dict[bytes, bytes] = {}
+        for row in self._rows:
+            value = getattr(request, row.canonical)
+            if value is not None:
+                fields[row.at[0]][row.name] = value.reveal() if isinstance(value, Secret) else value
+        for credentials in request.credentials:
+            self._place_credentials(credentials, headers, fields)
+        form = self.definition.wire.request.body[0]
+        body = encode_form(fields["body"]) if form == "form" else msgspec.json.encode(fields["body"])
+        headers[b"content-type"] = next(kind for kind, name in BODY_TYPES.items() if name == form)
+        query = encode_form(fields["query"])
+        return HttpRequest("POST", self.endpoints["token"], query, headers, body, "")
+
+    def _require_places(self, request: TokenRequest) -> None:
+        placed = {row.canonical for row in self._rows}
+        for canonical in ("scope", "refresh_token", "tenant_identifier"):
+            if getattr(request, canonical) is not None and canonical not in placed:
+                raise ValueError(f"the {self.name} dialect has no place for {canonical}")
+
+    def _place_credentials(
+        self, credentials: ClientCredentials, headers: dict[bytes, bytes], fields: dict[Place, dict[str, str]]
+    ) -> None:
+        if credentials.method == "client_secret_basic":
+            if not self._takes_basic:
+                raise ValueError(f"the {self.name} dialect has no Basic client authentication")
+            headers[b"authorization"] = write_basic(credentials)
+            return
+        if not self._parameter_places:
+            raise ValueError(f"the {self.name} dialect takes client credentials in the Basic header only")
+        place = fields[self._parameter_places[0]]
+        place[self._client_id_row.name] = credentials.client_id
+        if credentials.client_secret is not None:
+            place[self._client_secret_row.name] = credentials.client_secret.reveal()
+
+    # The answer, read by the sdk.
+
+    def decode_token_response(self, response: HttpResponse) -> TokenResponse:
+        """Read an answer.
+
+        Raises:
+            OAuthError: the server refused; the subclass and reason that the dialect's error rows give.
+            ServerError: the answer is in no form that the dialect lists, and its status says no more.
+        RFC: 6749 sections 5.1, 5.2.
+        """
+        try:
+            body = msgspec.json.decode(response.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            code = UNLISTED.get(response.status, "server_error")
+            raise REASONS[code].error(code, f"status {response.status}, not JSON") from None
+        success = self.definition.wire.success
+        if (
+            response.status == success.status
+            and (members := _open_success(body, self.definition)) is not None
+        ):
+            return _read_members(members, self.definition)
+        raise _read_error(response.status, body, self.definition.wire.errors)
+
+
+class _Places:
+    """The parameters of one request by place; the body is parsed when the first row asks for it."""
+
+    __slots__ = ("_body", "_forms", "_query", "_request")
+
+    def __init__(self, forms: frozenset[str], request: HttpRequest, query: dict[str, str]) -> None:
+        self._forms = forms
+        self._request = request
+        self._query = query
+        self._body: dict[str, str] | None = None
+
+    def read(self, place: Place) -> dict[str, str]:
+        if place == "query":
+            return self._query
+        if self._body is None:
+            self._body = self._parse_body()
+        return self._body
+
+    def _parse_body(self) -> dict[str, str]:
+        content_type = self._request.headers.get(b"content-type", b"")
+        form = BODY_TYPES.get(content_type) or BODY_TYPES.get(content_type.partition(b";")[0].strip().lower())
+        if form not in self._forms and (self._request.body or content_type):
+            raise InvalidRequest("unsupported_content_type")
+        if not self._request.body:
+            return {}
+        return read_form(self._request.body) if form == "form" else read_json(self._request.body)
+
+
+def _find_row(rows: tuple[RequestRow, ...], canonical: str) -> RequestRow:
+    return next(row for row in rows if row.canonical == canonical)
+
+
+def _take(row: RequestRow, places: _Places) -> str | None:
+    """Return a parameter's value from the places where it may sit; in two places at once it is repeated."""
+    name = row.wire or row.canonical
+    value: str | None = None
+    for place in row.at:
+        seen = places.read(place).get(name)
+        if seen is not None:
+            if value is not None:
+                raise InvalidRequest("repeated_parameter")
+            value = seen
+    if value is None and not row.optional and not row.required_for:
+        raise InvalidRequest(MISSING_REASONS.get(row.canonical, "missing_parameter"), row.canonical)
+    if row.values and value is not None and value not in row.values:
+        raise REASONS["unsupported_grant_type"].error("unsupported_grant_type")
+    return value
+
+
+def _encode_headers(content_type: str, headers: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:
+    pairs = {"content-type": content_type, "cache-control": "no-store", "pragma": "no-cache"} | dict(headers)
+    return tuple((name.lower().encode(), value.encode()) for name, value in pairs.items())
+
+
+def _status(row: ErrorRow, reason: str) -> int:
+    """A row that a reason falls back to keeps the reason's own status where HTTP itself speaks: 405, 413, 404."""
+    status = REASONS[reason].status
+    return status if reason not in row.reasons and status in {403, 404, 405, 413, 429} else row.status
+
+
+def _compile_success(definition: DialectDefinition) -> Callable[[TokenResponse], bytes]:
+    success = definition.wire.success
+    members = [(row.canonical, row.name, FIELD_CODECS[row.codec].encode) for row in success.members]
+    encode = msgspec.json.Encoder().encode
+
+    def encode_body(response: TokenResponse) -> bytes:
+        inner: dict[str, Any] = {}
+        for canonical, name, to_wire in members:
+            value = getattr(response, canonical)
+            if value is not None:
+                inner[name] = to_wire(value)
+        for name in reversed(success.envelope):
+            inner = {name: inner}
+        return encode({**success.constant, **inner} if success.constant else inner)
+
+    return encode_body
+
+
+def _open_success(body: Any, definition: DialectDefinition) -> dict[str, Any] | None:
+    """Return the members inside the envelope, or None when the body is not a success body."""
+    success = definition.wire.success
+    if not isinstance(body, dict) or any(body.get(name) != value for name, value in success.constant.items()):
+        return None
+    for name in success.envelope:
+        body = body.get(name)
+        if not isinstance(body, dict):
+            return None
+    return body if any(row.name in body for row in success.members) else None
+
+
+def _read_members(members: Mapping[str, Any], definition: DialectDefinition) -> TokenResponse:
+    values: dict[str, Any] = {}
+    for row in definition.wire.success.members:
+        try:
+            if row.name in members:
+                values[row.canonical] = FIELD_CODECS[row.codec].decode(members[row.name])
+            elif not row.optional:
+                raise FieldError("it is missing")
+        except FieldError as error:
+            raise ServerError("server_error", f"member {row.name}: {error}") from error
+    values.setdefault("token_type", "Bearer")
+    return TokenResponse(**values)
+
+
+def _read_error(status: int, body: Any, errors: ErrorsWire) -> OAuthError:
+    """Find the row whose body the answer has, its status too if it can be: proxies are known to change that."""
+    members = body if isinstance(body, dict) else {}
+    alike = [row for row in errors.rows if errors.identity(row).items() <= members.items()]
+    alike.sort(key=lambda row: (row.status == status, len(row.body)), reverse=True)
+    code = alike[0].reads_as if alike else _unlisted_code(status, members)
+    return REASONS[code].error(code, f"status {status}")
+
+
+def _unlisted_code(status: int, members: Mapping[str, Any]) -> str:
+    code = members.get("error")
+    if isinstance(code, str) and code in REASONS and REASONS[code].error.code == code:
+        return code
+    return UNLISTED.get(status, "server_error")

@@ -1,0 +1,55 @@
+"""Authorization server metadata, true to what exists: one document for both well-known names.
+
+RFC: 8414 sections 2 and 3, OpenID Connect Discovery 1.0 section 3.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from mintmark.endpoints.route import Route, ServedTenant
+from mintmark.protocol.http import HttpRequest, HttpResponse
+
+CACHE_S = 300
+
+
+class MetadataEndpoint:
+    """Answers with the tenant's metadata."""
+
+    async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
+        """Return the document. RFC: 8414 section 3.2."""
+        headers = (
+            (b"content-type", b"application/json"),
+            (b"cache-control", b"public, max-age=%d" % CACHE_S),
+        )
+        return HttpResponse(200, headers, msgspec.json.encode(describe_tenant(route.select_tenant(None))))
+
+
+def describe_tenant(tenant: ServedTenant) -> dict[str, Any]:
+    """Return a tenant's metadata.
+
+    `authorization_endpoint` is there because clients in wide use fail without it, and answers with a plain error;
+    `response_types_supported` is required and empty, because no response type exists.
+    RFC: 8414 section 2.
+    """
+    issuer = tenant.record.issuer
+    paths = tenant.dialect.endpoints
+    document = {
+        "issuer": issuer,
+        "authorization_endpoint": _url(issuer, paths.get("authorization")),
+        "token_endpoint": _url(issuer, paths["token"]),
+        "jwks_uri": _url(issuer, paths.get("jwks")),
+        "scopes_supported": tenant.rules.token.scope,
+        "response_types_supported": [],
+        "grant_types_supported": tenant.rules.grant_types,
+        "token_endpoint_auth_methods_supported": tenant.dialect.authentication_methods,
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [tenant.rules.token.alg],
+    }
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def _url(issuer: str, path: str | None) -> str | None:
+    return None if path is None else issuer.rstrip("/") + path

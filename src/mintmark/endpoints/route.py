@@ -1,0 +1,60 @@
+"""Where a request has arrived: the endpoint, the dialect that it speaks, and the tenant or tenants it can mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from mintmark.dialects.codec import Dialect
+from mintmark.grants.rules import Rules
+from mintmark.protocol.errors import InvalidRequest, OAuthError
+from mintmark.protocol.http import HttpRequest, HttpResponse
+from mintmark.store.records import TenantRecord
+
+
+class ServedTenant(msgspec.Struct, frozen=True):
+    """A tenant with its dialect and its rules, read once when the tenant is loaded."""
+
+    record: TenantRecord
+    dialect: Dialect
+    rules: Rules
+
+
+class Route(msgspec.Struct, frozen=True):
+    """What the router found for a host and path."""
+
+    endpoint: str
+    dialect: Dialect
+    tenant: ServedTenant | None = None
+    """The tenant, when host and path name it; else the message has to (`by_identifier`)."""
+    by_identifier: Mapping[str, ServedTenant] = {}
+    """The tenants of this dialect by the identifier that a message may carry."""
+
+    def select_tenant(self, identifier: str | None) -> ServedTenant:
+        """Return the tenant of a message. An identifier that it carries must be the tenant's own.
+
+        Raises:
+            InvalidRequest: `unknown_tenant`.
+        """
+        if identifier is None and self.tenant is not None:
+            return self.tenant
+        named = self.by_identifier.get(identifier) if identifier is not None else None
+        if named is None:
+            raise InvalidRequest("unknown_tenant")
+        return named
+
+    def refuse(self, error: OAuthError, request_headers: Mapping[bytes, bytes]) -> HttpResponse:
+        """Write an error in the route's dialect."""
+        issuer = self.tenant.record.issuer if self.tenant else ""
+        return self.dialect.encode_error(
+            error, issuer=issuer, header_used=b"authorization" in request_headers
+        )
+
+
+class Endpoint(Protocol):
+    """What answers a request that has found its route."""
+
+    async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
+        """Answer; errors that the caller may see are answers too."""

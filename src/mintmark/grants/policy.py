@@ -1,0 +1,63 @@
+"""Step 3 of the straight line: the checks that every grant shares, and the proof that they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from mintmark.authentication.authenticate import AuthenticatedClient
+from mintmark.grants.client_credentials import grant_client_credentials
+from mintmark.grants.rules import CLIENT_ID, ISSUER, Rules, TokenRules, override_token_rules
+from mintmark.protocol.errors import InvalidRequest, UnauthorizedClient, UnsupportedGrantType
+from mintmark.protocol.messages import TokenRequest
+
+ScopeDecision = Callable[[AuthenticatedClient, TokenRequest, Rules, TokenRules], tuple[str, ...]]
+
+GRANTS: Mapping[str, ScopeDecision] = {"client_credentials": grant_client_credentials}
+"""Each grant type that this program knows: who may have which scope is its file's to say."""
+
+
+class AccessGrant(msgspec.Struct, frozen=True, gc=False):
+    """Proof that a client may have a token, and what is to be in it. Built by `authorize_grant` alone."""
+
+    tenant_id: str
+    issuer: str
+    client_id: str
+    scope: tuple[str, ...]
+    audience: tuple[str, ...]
+    rules: Rules
+    token: TokenRules
+
+
+def authorize_grant(client: AuthenticatedClient, request: TokenRequest, rules: Rules) -> AccessGrant:
+    """Judge a request of a proven client, by its tenant's rules.
+
+    Raises:
+        InvalidRequest: `missing_grant_type`.
+        UnsupportedGrantType: the system has no such grant.
+        UnauthorizedClient: the client is not registered for it.
+        InvalidScope: malformed, unknown, or more than the client may have.
+    RFC: 6749 sections 3.3, 4.4.2, 5.2.
+    """
+    grant_type = request.grant_type
+    if grant_type is None:
+        raise InvalidRequest("missing_grant_type")
+    if grant_type not in rules.grant_types or grant_type not in GRANTS:
+        raise UnsupportedGrantType("unsupported_grant_type")
+    registered, tenant = client.client, client.tenant
+    if grant_type not in registered.grant_types:
+        raise UnauthorizedClient("unauthorized_client", f"client_id {registered.client_id!r}")
+    token = override_token_rules(rules.token, registered.token_rules, f"client {registered.client_id}")
+    scope = GRANTS[grant_type](client, request, rules, token)
+    return AccessGrant(
+        tenant.tenant_id, tenant.issuer, registered.client_id, scope, _audience(client, token), rules, token
+    )
+
+
+def _audience(client: AuthenticatedClient, token: TokenRules) -> tuple[str, ...]:
+    """The client's registered audience, else the rule's; never empty. RFC: 9068 section 2.2."""
+    if client.client.audience:
+        return client.client.audience
+    stands_for = {ISSUER: client.tenant.issuer, CLIENT_ID: client.client.client_id}
+    return tuple(stands_for.get(name, name) for name in token.audience)

@@ -1,0 +1,196 @@
+"""The `[rules]` table of a dialect file: what a system does, apart from how it spells. Strictly checked.
+
+The token rules are the dialect's, then what the tenant says otherwise, then what the client says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from mintmark.authentication.secrets import ClientIdForm, SecretForm
+from mintmark.dialects.definition import DialectDefinition, describe_validation_error
+from mintmark.protocol.errors import SettingsError
+from mintmark.protocol.scope import is_scope_token
+
+Algorithm = Literal["RS256", "ES256", "EdDSA"]
+TokenForm = Literal["jwt", "opaque"]
+Alphabet = Literal["hex", "alphanumeric", "base64url", "uuid"]
+ClaimValue = Literal[
+    "issuer",
+    "client_id",
+    "audience",
+    "scope",
+    "scope_array",
+    "issued_at",
+    "expires_at",
+    "jwt_id",
+    "encrypted_scope",
+]
+HeaderName = Literal["typ", "alg", "kid"]
+
+MAX_LIFETIME_S = 10 * 365 * 86_400
+MIN_TOKEN_BITS = 128
+BITS_A_CHARACTER: Mapping[Alphabet, float] = {
+    "hex": 4,
+    "alphanumeric": 5.95,
+    "base64url": 6,
+    "uuid": 128 / 36,
+}
+ISSUER = "<issuer>"
+CLIENT_ID = "<client_id>"
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class TokenRules(_Table, kw_only=True):
+    """What kind of token is minted. A tenant and a client may say otherwise, key by key."""
+
+    form: TokenForm
+    lifetime_s: int
+    alg: Algorithm = "ES256"
+    typ: str = "at+jwt"
+    audience: tuple[str, ...] = (ISSUER,)
+    """`<issuer>` and `<client_id>` stand for themselves; a registered client's own audience comes before this."""
+    scope: tuple[str, ...] | None = None
+    """The scope-tokens that exist in the tenant; None: whatever clients are registered with."""
+    reuse: bool = False
+    """Hand out the live token of the same client, scope and audience again."""
+    reuse_remainder_s: int = 1
+    """A token with this many seconds to live, or fewer, is not handed out again."""
+
+
+class OpaqueForm(_Table, kw_only=True):
+    """How an opaque token looks: a prefix and `length` characters of an alphabet."""
+
+    alphabet: Alphabet
+    length: int
+    prefix: str = ""
+
+
+class RefreshTokenForm(OpaqueForm, kw_only=True):
+    """A refresh token goes with each access token."""
+
+    lifetime_s: int
+
+
+class ClaimRow(_Table, kw_only=True):
+    """One claim of a JWT: a value of the closed list, or a constant text."""
+
+    claim: str
+    value: ClaimValue | None = None
+    constant: str | None = None
+
+
+class JwtForm(_Table, kw_only=True):
+    """The members of a JWT access token, in order."""
+
+    header: tuple[HeaderName, ...]
+    claims: tuple[ClaimRow, ...]
+    escape_slash: bool = False
+    """Write `/` as `\\/`, as some JSON libraries do."""
+
+
+class IdTokenForm(_Table, kw_only=True):
+    """A second, signed token beside the access token."""
+
+    claims: tuple[ClaimRow, ...]
+    typ: str = "JWT"
+
+
+class Rules(_Table, kw_only=True):
+    """All that a system does."""
+
+    grant_types: tuple[str, ...]
+    scope_absent: Literal["registered", "none"]
+    """What a request without `scope` gets: all of the client's, or none. RFC: 6749 section 3.3."""
+    scope_not_allowed: Literal["refuse", "drop"]
+    scope_withheld: tuple[str, ...] = ()
+    """Scope-tokens that this grant never gives."""
+    token_type: str
+    expires_in_less_s: int = 0
+    """What the answer's `expires_in` is below the token's life."""
+    client_id_form: ClientIdForm
+    client_secret_form: SecretForm
+    token: TokenRules
+    opaque: OpaqueForm
+    jwt: JwtForm
+    refresh_token: RefreshTokenForm | None = None
+    id_token: IdTokenForm | None = None
+
+
+def parse_rules(definition: DialectDefinition, origin: str) -> Rules:
+    """Check a dialect's rules. Raises: SettingsError, naming the file (`origin`) and each key that is wrong."""
+    try:
+        rules = msgspec.convert(definition.rules, Rules)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{origin}: rules.{describe_validation_error(error)}") from error
+    faults = [*_form_faults("opaque", rules.opaque), *_claim_faults("jwt", rules.jwt.claims)]
+    if rules.refresh_token:
+        faults += _form_faults("refresh_token", rules.refresh_token)
+    if rules.id_token:
+        faults += _claim_faults("id_token", rules.id_token.claims)
+    faults += [f"token.{fault}" for fault in _token_faults(rules.token)]
+    if faults:
+        raise SettingsError("\n".join(f"{origin}: rules.{fault}" for fault in faults))
+    return rules
+
+
+def override_token_rules(base: TokenRules, overrides: Mapping[str, Any], origin: str) -> TokenRules:
+    """Return the token rules with some keys said otherwise. Raises: SettingsError, naming `origin` and key."""
+    if not overrides:
+        return base
+    try:
+        rules = msgspec.convert({**msgspec.to_builtins(base), **overrides}, TokenRules)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{origin}: token rule {describe_validation_error(error)}") from error
+    if faults := _token_faults(rules):
+        raise SettingsError("\n".join(f"{origin}: token rule {fault}" for fault in faults))
+    return rules
+
+
+def tenant_rules(rules: Rules, overrides: Mapping[str, Any], tenant_id: str) -> Rules:
+    """Return a dialect's rules as one tenant has them. Raises: SettingsError, naming tenant and key."""
+    return msgspec.structs.replace(
+        rules, token=override_token_rules(rules.token, overrides, f"tenant {tenant_id}")
+    )
+
+
+def _token_faults(rules: TokenRules) -> list[str]:
+    faults = []
+    if not 1 <= rules.lifetime_s <= MAX_LIFETIME_S:
+        faults.append(f"lifetime_s: must be from 1 to {MAX_LIFETIME_S} seconds")
+    if not rules.audience or not all(rules.audience):
+        faults.append("audience: must not be empty (RFC 9068 section 2.2)")
+    if any(not is_scope_token(token) for token in rules.scope or ()):
+        faults.append("scope: holds what is no scope-token (RFC 6749 section 3.3)")
+    if rules.reuse and rules.form == "jwt":
+        faults.append("reuse: only an opaque token can be handed out again")
+    if rules.reuse_remainder_s < 0:
+        faults.append("reuse_remainder_s: must not be negative")
+    return faults
+
+
+def _form_faults(key: str, form: OpaqueForm) -> list[str]:
+    bits = form.length * BITS_A_CHARACTER[form.alphabet]
+    if form.alphabet == "uuid" and form.length != 36:
+        return [f"{key}.length: a UUID has 36 characters"]
+    if bits < MIN_TOKEN_BITS:
+        return [
+            f"{key}.length: {bits:.0f} random bits, at least {MIN_TOKEN_BITS} are needed (RFC 6749 section 10.10)"
+        ]
+    return []
+
+
+def _claim_faults(key: str, claims: tuple[ClaimRow, ...]) -> list[str]:
+    names = [row.claim for row in claims]
+    faults = [f"{key}.claims: {name!r} stands twice" for name in sorted(set(names)) if names.count(name) > 1]
+    return faults + [
+        f"{key}.claims[{index}]: needs either value or constant"
+        for index, row in enumerate(claims)
+        if (row.value is None) == (row.constant is None)
+    ]

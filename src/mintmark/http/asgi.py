@@ -1,0 +1,137 @@
+"""ASGI at its smallest: read a whole request within its limits, hand it to its endpoint, write the whole answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import structlog
+
+from mintmark.endpoints.route import Endpoint, Route
+from mintmark.http.proxy import ProxyTrust
+from mintmark.http.router import Router
+from mintmark.protocol.errors import (
+    InvalidRequest,
+    OAuthError,
+    ServerError,
+    StoreUnavailable,
+    TemporarilyUnavailable,
+)
+from mintmark.protocol.http import HttpRequest, HttpResponse
+
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MAX_BODY_OCTETS: Final = 64 * 1024
+MAX_DISCARDED_OCTETS: Final = 1024 * 1024
+NOT_FOUND: Final = HttpResponse(404, ((b"content-type", b"application/json"),), b'{"error":"not_found"}')
+CLOSE: Final = (b"connection", b"close")
+
+log = structlog.get_logger()
+
+
+class ClientGone(Exception):
+    """The caller closed the connection before its request was whole: there is nobody to answer."""
+
+
+class AsgiApp:
+    """The ASGI application. `router` is replaced as a whole when the tenants change."""
+
+    def __init__(self, router: Router, endpoints: Mapping[str, Endpoint], trust: ProxyTrust) -> None:
+        self.router = router
+        self._endpoints = endpoints
+        self._trust = trust
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        headers = join_headers(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        path: str = scope["path"]
+        route = self.router.find(host, path)
+        if route is None:
+            response = self._nothing_here(path)
+        else:
+            response = await self._answer(scope, headers, receive, route)
+        length = (b"content-length", b"%d" % len(response.body))
+        await send(
+            {"type": "http.response.start", "status": response.status, "headers": (length, *response.headers)}
+        )
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _answer(
+        self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], receive: Receive, route: Route
+    ) -> HttpResponse:
+        """The boundary where our own faults become `server_error`: the cause is logged, an id is sent."""
+        try:
+            source = self._trust.source_of(scope, headers)
+            body = await read_body(headers, receive)
+            request = HttpRequest(
+                scope["method"], scope["path"], scope["query_string"], headers, body, source
+            )
+            return await self._endpoints[route.endpoint].handle(request, route)
+        except OAuthError as error:
+            return route.refuse(error, headers).with_headers(CLOSE)
+        except ClientGone:
+            return NOT_FOUND
+        except Exception as error:
+            correlation_id = str(uuid.uuid4())
+            log.error("request_failed", correlation_id=correlation_id, path=scope["path"], exc_info=True)
+            away = isinstance(error, StoreUnavailable)
+            answer = (
+                TemporarilyUnavailable("temporarily_unavailable") if away else ServerError("server_error")
+            )
+            return route.refuse(answer, headers).with_headers((b"x-correlation-id", correlation_id.encode()))
+
+    def _nothing_here(self, path: str) -> HttpResponse:
+        dialect = self.router.owner_of_unknown_path(path)
+        return NOT_FOUND if dialect is None else dialect.encode_error(InvalidRequest("unknown_path"))
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """Read a body of up to 64 KiB.
+
+    Raises:
+        InvalidRequest: `body_too_large`.
+        ClientGone: the connection ended first.
+    """
+    if int(headers.get(b"content-length", b"0")) > MAX_BODY_OCTETS:
+        # Who waits for `100 Continue` has sent nothing yet and can be answered at once.
+        if b"expect" not in headers:
+            await discard_body(receive)
+        raise InvalidRequest("body_too_large")
+    body, more = await _receive_part(receive)
+    while more:
+        part, more = await _receive_part(receive)
+        body += part
+        if len(body) > MAX_BODY_OCTETS:
+            await discard_body(receive)
+            raise InvalidRequest("body_too_large")
+    return body
+
+
+async def discard_body(receive: Receive) -> None:
+    """Read on for up to 1 MiB, so that the refusal reaches a caller that is still sending."""
+    discarded, more = 0, True
+    while more and discarded < MAX_DISCARDED_OCTETS:
+        part, more = await _receive_part(receive)
+        discarded += len(part)
+
+
+async def _receive_part(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] != "http.request":
+        raise ClientGone
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def join_headers(pairs: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """Index headers by name; those that came twice are joined with a comma. RFC: 9110 section 5.2."""
+    headers = dict(pairs)
+    if len(headers) == len(pairs):
+        return headers
+    joined: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined

@@ -1,0 +1,82 @@
+"""uvicorn's HTTP protocol with bounds of its own: on the size of a header block, and on the time to send a request.
+
+What breaks a bound loses its connection, and nothing else is harmed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEADER_OCTETS: Final = 32 * 1024
+MAX_SENDING_S: Final = 10.0
+FIELD_OVERHEAD: Final = 4
+"""A colon, a space and a line's end: what a header costs beside its name and value."""
+
+HEADERS_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-type: application/json\r\ncontent-length: 29\r\nconnection: close\r\n\r\n"
+    b'{"error":"headers_too_large"}'
+)
+SENDER_TOO_SLOW: Final = (
+    b"HTTP/1.1 408 Request Timeout\r\n"
+    b"content-type: application/json\r\ncontent-length: 27\r\nconnection: close\r\n\r\n"
+    b'{"error":"request_timeout"}'
+)
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """One connection. `sending_since` is the loop's time at which an unfinished request began, or None."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._header_octets = 0
+        self._is_in_headers = True
+        self.sending_since: float | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A connection that says nothing is a slow sender too."""
+        super().connection_made(transport)
+        self.sending_since = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes before a header block is whole: one endless header line never reaches `on_header`."""
+        if self._is_in_headers:
+            self._header_octets += len(data)
+        super().data_received(data)
+        if self._is_in_headers and self._header_octets > MAX_HEADER_OCTETS:
+            self._cut_off(HEADERS_TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._is_in_headers = True
+        self.sending_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """A header block is whole: it is refused before the application hears of it when it is too large."""
+        self._is_in_headers = False
+        size = len(self.url) + sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in self.headers)
+        if size > MAX_HEADER_OCTETS:
+            self._cut_off(HEADERS_TOO_LARGE)
+            raise ValueError("header block too large")
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request is whole; between requests the count starts anew."""
+        self.sending_since = None
+        self._header_octets = 0
+        self._is_in_headers = True
+        super().on_message_complete()
+
+    def cut_off_if_slow(self, now: float) -> None:
+        """Close the connection when its request has been unfinished for too long. `now` is the loop's time."""
+        if self.sending_since is not None and now - self.sending_since > MAX_SENDING_S:
+            self._cut_off(SENDER_TOO_SLOW if self.cycle is None or not self.cycle.response_started else b"")
+
+    def _cut_off(self, answer: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+            self.transport.close()

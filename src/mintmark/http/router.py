@@ -1,0 +1,104 @@
+"""From host and path to tenant, dialect and endpoint. The one place that decides the tenant, in this order:
+
+1. the prefix `/t/{tenant}`, and for well-known documents the same after the well-known name;
+2. the `Host` header, if that host's tenant has the path;
+3. the tenant identifier that a message of the dialect carries (`omadacId`);
+4. a path that only one tenant's dialect has;
+5. the default tenant, if its dialect has the path.
+
+All tables are made when the tenants are loaded; a request costs a few dictionary look-ups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from mintmark.dialects.codec import Dialect
+from mintmark.endpoints.route import Route, ServedTenant
+
+WELL_KNOWN: Final = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
+TENANT_PREFIX: Final = "/t/"
+
+
+class Router:
+    """The routes of a set of tenants."""
+
+    def __init__(self, tenants: Iterable[ServedTenant]) -> None:
+        served = [tenant for tenant in tenants if not tenant.record.is_suspended]
+        self._by_id = {tenant.record.tenant_id: _tenant_routes(tenant) for tenant in served}
+        self._by_host = {
+            host: self._by_id[tenant.record.tenant_id] for tenant in served for host in tenant.record.hosts
+        }
+        self._by_path = _shared_routes(served)
+        self._prefixes = {
+            tenant.dialect.definition.wire.path_prefix: tenant.dialect
+            for tenant in served
+            if tenant.dialect.definition.wire.path_prefix
+        }
+
+    def find(self, host: str, path: str) -> Route | None:
+        """Return the route, or None when there is nothing at this path. `host` is the Host header, lower case."""
+        if path.startswith(TENANT_PREFIX):
+            tenant_id, slash, rest = path[len(TENANT_PREFIX) :].partition("/")
+            return self._by_id.get(tenant_id, {}).get(slash + rest)
+        if (route := self._find_by_host(host, path)) is not None:
+            return route
+        if (route := self._by_path.get(path)) is not None:
+            return route
+        return self._find_inserted(path)
+
+    def owner_of_unknown_path(self, path: str) -> Dialect | None:
+        """Return the dialect in which an unknown path is to be answered, if one claims it by its prefix."""
+        return next((dialect for prefix, dialect in self._prefixes.items() if path.startswith(prefix)), None)
+
+    def _find_by_host(self, host: str, path: str) -> Route | None:
+        routes = self._by_host.get(host)
+        if routes is None:
+            routes = self._by_host.get(host.rpartition(":")[0])
+        return routes.get(path) if routes is not None else None
+
+    def _find_inserted(self, path: str) -> Route | None:
+        """`/.well-known/NAME/t/acme`: the issuer's path after the well-known name. RFC: 8414 section 3.1."""
+        for name in WELL_KNOWN:
+            if path.startswith(name + TENANT_PREFIX):
+                return self._by_id.get(path[len(name + TENANT_PREFIX) :], {}).get(name)
+        return None
+
+
+def _tenant_routes(tenant: ServedTenant) -> Mapping[str, Route]:
+    """All that one tenant has, by the path after its prefix."""
+    identifier = tenant.record.identifier
+    by_identifier = {identifier: tenant} if identifier is not None else {}
+    routes = {
+        path: Route(name, tenant.dialect, tenant, by_identifier)
+        for name, path in tenant.dialect.endpoints.items()
+    }
+    return routes | {path: Route("metadata", tenant.dialect, tenant) for path in WELL_KNOWN}
+
+
+def _shared_routes(tenants: list[ServedTenant]) -> Mapping[str, Route]:
+    """What a path means when neither prefix nor host names the tenant: orders 3, 4 and 5."""
+    owners: dict[str, list[ServedTenant]] = {}
+    for tenant in tenants:
+        for path in (*tenant.dialect.endpoints.values(), *WELL_KNOWN):
+            owners.setdefault(path, []).append(tenant)
+    return {
+        path: route for path, group in owners.items() if (route := _shared_route(path, group)) is not None
+    }
+
+
+def _shared_route(path: str, owners: list[ServedTenant]) -> Route | None:
+    default = next((tenant for tenant in owners if tenant.record.is_default), None)
+    chosen = owners[0] if len(owners) == 1 else default
+    dialects = {tenant.dialect.name: tenant.dialect for tenant in owners}
+    dialect = chosen.dialect if chosen else next(iter(dialects.values()))
+    identified = {
+        tenant.record.identifier: tenant
+        for tenant in owners
+        if tenant.record.identifier is not None and tenant.dialect.name == dialect.name
+    }
+    if chosen is None and (len(dialects) > 1 or not identified):
+        return None
+    name = next((name for name, own in dialect.endpoints.items() if own == path), "metadata")
+    return Route(name, dialect, chosen, identified)

@@ -1,0 +1,93 @@
+"""One process's share of the serving: its sockets, uvicorn's protocol on each, a tick a second, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from email.utils import formatdate
+from typing import Final, NamedTuple
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from mintmark.http.asgi import AsgiApp
+from mintmark.http.limits import MAX_SENDING_S, BoundedHttpProtocol
+
+KEEP_ALIVE_S: Final = 75
+BACKLOG: Final = 2048
+TICK_S: Final = 1.0
+
+
+class Binding(NamedTuple):
+    """A listening socket, what ends TLS on it (None: plain HTTP), and the application behind it."""
+
+    socket: socket.socket
+    tls: ssl.SSLContext | None
+    app: AsgiApp
+
+
+class HttpServer:
+    """Serves bindings until told to stop."""
+
+    def __init__(self, bindings: Sequence[Binding]) -> None:
+        self._bindings = bindings
+        self._state = ServerState()
+        self._servers: list[asyncio.Server] = []
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to accept connections."""
+        self._set_date()
+        for binding in self._bindings:
+            self._servers.append(await self._listen(binding))
+        self._ticking = asyncio.create_task(self._tick())
+
+    async def _listen(self, binding: Binding) -> asyncio.Server:
+        config = Config(
+            binding.app,  # type: ignore[arg-type]
+            http=BoundedHttpProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
+        config.load()
+        return await asyncio.get_running_loop().create_server(
+            lambda: BoundedHttpProtocol(config, self._state, {}),
+            sock=binding.socket,
+            ssl=binding.tls,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=MAX_SENDING_S if binding.tls else None,
+        )
+
+    async def stop(self, grace_s: float) -> None:
+        """Accept no more, finish what is in hand within `grace_s` seconds, then close what is left."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        deadline = time.monotonic() + grace_s
+        while (self._state.connections or self._state.tasks) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for task in list(self._state.tasks):
+            task.cancel()
+        if self._ticking:
+            self._ticking.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._set_date()
+            now = asyncio.get_running_loop().time()
+            for connection in list(self._state.connections):
+                if isinstance(connection, BoundedHttpProtocol):
+                    connection.cut_off_if_slow(now)
+
+    def _set_date(self) -> None:
+        self._state.default_headers = [(b"date", formatdate(time.time(), usegmt=True).encode())]

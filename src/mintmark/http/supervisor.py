@@ -1,0 +1,84 @@
+"""Several processes as one server: forked before any thread or connection exists, restarted when one dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+RESTART_PAUSE_S: Final = 1.0
+
+log = structlog.get_logger()
+
+RunWorker = Callable[[int], int]
+"""Runs one worker to its end: its number in, its exit code out."""
+
+
+class Supervisor:
+    """Runs workers until SIGINT or SIGTERM; the workers then have `grace_s` seconds to finish."""
+
+    def __init__(self, run_worker: RunWorker, count: int, grace_s: float) -> None:
+        self._run_worker = run_worker
+        self._count = count
+        self._grace_s = grace_s
+        self._numbers: dict[int, int] = {}
+        self._is_stopping = False
+
+    def run(self) -> int:
+        """Fork the workers, mind them, and return the exit code: 0 after a clean stop."""
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, self._on_stop)
+        for number in range(self._count):
+            self._fork(number)
+        while self._numbers:
+            pid, status = self._wait()
+            if pid:
+                self._on_end(pid, os.waitstatus_to_exitcode(status))
+        return 0
+
+    def _wait(self) -> tuple[int, int]:
+        try:
+            return os.waitpid(-1, 0)
+        except ChildProcessError:
+            self._numbers.clear()
+            return 0, 0
+
+    def _fork(self, number: int) -> None:
+        pid = os.fork()
+        if pid == 0:
+            for name in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(name, signal.SIG_DFL)
+            # A child must never return into the parent's code: whatever happens, it ends here.
+            code = 1
+            try:
+                code = self._run_worker(number)
+            finally:
+                os._exit(code)
+        self._numbers[pid] = number
+
+    def _on_end(self, pid: int, code: int) -> None:
+        number = self._numbers.pop(pid, None)
+        if number is None or self._is_stopping:
+            return
+        log.error("worker_ended", worker=number, exit_code=code)
+        time.sleep(RESTART_PAUSE_S)
+        if not self._is_stopping:
+            self._fork(number)
+
+    def _on_stop(self, signum: int, frame: object) -> None:
+        """Pass the signal on; when the grace has run out, an alarm kills who is left."""
+        self._is_stopping = True
+        self._tell(signal.SIGTERM)
+        signal.signal(signal.SIGALRM, lambda *_: self._tell(signal.SIGKILL))
+        signal.setitimer(signal.ITIMER_REAL, self._grace_s + 1.0)
+
+    def _tell(self, signum: int) -> None:
+        for pid in list(self._numbers):
+            try:
+                os.kill(pid, signum)
+            except ProcessLookupError:
+                continue

@@ -1,0 +1,163 @@
+"""The settings of a server, typed, from a file, the environment and the command line, in that rising order.
+
+A setting that is unknown or of another type stops the start, with file and key.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from mintmark.protocol.errors import SettingsError
+
+ENVIRONMENT_PREFIX: Final = "MINTMARK_"
+SETTINGS_FILE: Final = Path("mintmark.toml")
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every setting, its default, and under it the meaning and unit. In the environment: MINTMARK_ and upper case."""
+
+    state_dir: Path = Path("var")
+    """Folder of the database, the master key and the demo's certificate."""
+    database_url: str = ""
+    """`sqlite:///path`; empty: mintmark.db in state_dir."""
+    master_key: str = ""
+    """The master key itself, 32 octets in base64url: for the environment, not for a file."""
+    master_key_file: Path | None = None
+    """File that holds the master key; left out: master.key in state_dir."""
+    listen: tuple[str, ...] = ("http://127.0.0.1:8080",)
+    """Addresses to listen on. Plain HTTP off loopback needs trusted_proxies."""
+    tls_certificate: Path | None = None
+    """PEM file of the certificate chain, for https listeners."""
+    tls_private_key: Path | None = None
+    """PEM file of its private key."""
+    workers: int = 1
+    """Processes."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies that end TLS in front; their X-Forwarded headers alone are believed."""
+    public_url: str = ""
+    """URL under which tenants are reached from outside; empty: the first listener."""
+    dialects_dir: Path | None = None
+    """Folder of your own dialect files."""
+    client_cache_size: int = 20_000
+    """Registered clients kept in each process's memory."""
+    refresh_interval_s: float = 0.5
+    """Seconds between looks for changes that another process made."""
+    failures_per_client: int = 20
+    """Failed authentications a minute that one caller may make for one client."""
+    failures_per_source: int = 200
+    """Failed authentications a minute that one caller may make in all."""
+    shutdown_grace_s: float = 10.0
+    """Seconds that requests in hand may take to finish after SIGTERM or SIGINT."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    log_format: str = "text"
+    """text or json."""
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{self.state_dir / 'mintmark.db'}"
+
+    @property
+    def key_file(self) -> Path:
+        """The master key's file."""
+        return self.master_key_file or self.state_dir / "master.key"
+
+    def __repr__(self) -> str:
+        return f"Settings(state_dir={str(self.state_dir)!r})"
+
+
+FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def load_settings(
+    file: Path | None, overrides: Mapping[str, Any], environment: Mapping[str, str] = os.environ
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        file: a TOML file; None: `mintmark.toml` here, if it is there.
+        overrides: from the command line; None values do not count.
+        environment: `MINTMARK_LISTEN` and so on; a list is separated by commas.
+    Raises:
+        SettingsError: names the file or variable, and the key.
+    """
+    values = _from_file(file) | _from_environment(environment)
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    return _convert(values, "settings", strict=True)
+
+
+def _from_file(file: Path | None) -> dict[str, Any]:
+    path = file or SETTINGS_FILE
+    if file is None and not path.exists():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not a TOML file: {error}") from error
+    for name in values:
+        _require_known(name, f"{path}: {name}")
+    _convert(values, str(path), strict=True)
+    return values
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+        _require_known(name, variable)
+        is_list = isinstance(FIELDS[name].default, tuple)
+        values[name] = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
+        converted = _convert({name: values[name]}, variable, strict=False)
+        values[name] = getattr(converted, name)
+    return values
+
+
+def _require_known(name: str, origin: str) -> None:
+    if name not in FIELDS:
+        close = difflib.get_close_matches(name, FIELDS, 1)
+        raise SettingsError(f"{origin}: unknown setting" + (f"; did you mean {close[0]}?" if close else ""))
+
+
+def _convert(values: Mapping[str, Any], origin: str, *, strict: bool) -> Settings:
+    try:
+        settings = msgspec.convert(dict(values), Settings, strict=strict, dec_hook=_read_path)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$.")
+        raise SettingsError(f"{origin}: {place.rstrip('`')}: {message}") from error
+    for name, is_right, wanted in _bounds(settings):
+        if not is_right:
+            raise SettingsError(f"{origin}: {name}: must be {wanted}")
+    return settings
+
+
+def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
+    return [
+        ("workers", 1 <= settings.workers <= 512, "from 1 to 512"),
+        ("client_cache_size", settings.client_cache_size >= 1, "1 or more"),
+        ("refresh_interval_s", 0.05 <= settings.refresh_interval_s <= 60, "from 0.05 to 60 seconds"),
+        ("failures_per_client", settings.failures_per_client >= 1, "1 or more"),
+        ("failures_per_source", settings.failures_per_source >= 1, "1 or more"),
+        ("shutdown_grace_s", 0 <= settings.shutdown_grace_s <= 3600, "from 0 to 3600 seconds"),
+        ("log_level", settings.log_level in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"),
+        ("log_format", settings.log_format in {"text", "json"}, "text or json"),
+        ("listen", bool(settings.listen), "at least one address"),
+    ]
+
+
+def _read_path(wanted: type, value: Any) -> Any:
+    if wanted is Path and isinstance(value, (str, Path)):
+        return Path(value)
+    raise NotImplementedError

@@ -1,0 +1,238 @@
+"""Group commit: one thread a process writes, and what gathers during one commit is the next.
+
+A batch of new tokens alone is a single call into the driver, which begins, inserts, syncs and commits with Python's
+global lock released: each hand-over of that lock may cost more than the insert.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from itertools import chain
+from typing import Any, Final, TypeVar, cast
+
+from msgspec.structs import astuple
+from sqlalchemy import Connection, insert
+from sqlalchemy.exc import DBAPIError
+
+from mintmark.protocol.errors import StoreError, StoreUnavailable
+from mintmark.store.faults import read_fault
+from mintmark.store.prepared import PreparedInsert
+from mintmark.store.records import TokenRecord
+from mintmark.store.sqlite import BEGIN, WriteLock
+from mintmark.store.tables import TOKEN
+
+Result = TypeVar("Result")
+Work = Callable[[Connection], Any]
+"""What one caller wants done in a transaction that it may share with others. It must not end the transaction."""
+
+MAX_ROWS: Final = 400
+"""Rows of one statement, and about the rows of one batch. 3600 values; SQLite takes at least 32766."""
+MAX_WAITING: Final = 10_000
+"""Jobs that may wait. Behind so many the answer would come too late to be of use."""
+MAX_WAIT_S: Final = 10.0
+CLOSE_WAIT_S: Final = 30.0
+
+ADD_TOKENS: Final = PreparedInsert(insert(TOKEN))
+
+
+class Job:
+    """What one caller waits for: rows to add, or work to do."""
+
+    __slots__ = ("future", "is_begun", "loop", "rows", "work")
+
+    def __init__(self, rows: Sequence[TokenRecord], work: Work | None) -> None:
+        self.rows = rows
+        self.work = work
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
+        self.is_begun = False
+
+
+class Outcome:
+    """A job and how it ended."""
+
+    __slots__ = ("error", "job", "result")
+
+    def __init__(self, job: Job, result: object, error: Exception | None = None) -> None:
+        self.job = job
+        self.result = result
+        self.error = error
+
+    def tell(self) -> None:
+        """Wake the caller, unless it has gone. Runs on the caller's event loop."""
+        if self.job.future.done():
+            return
+        if self.error is None:
+            self.job.future.set_result(self.result)
+        else:
+            self.job.future.set_exception(self.error)
+
+
+class GroupCommit:
+    """The writer of a process: a thread, its connection and a bounded queue. All writes pass here."""
+
+    def __init__(self, connection: Connection, lock: WriteLock) -> None:
+        """Start the writer, which owns the connection and the lock from now on."""
+        self._connection = connection
+        self._lock = lock
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._claiming = threading.Lock()
+        self._process = os.getpid()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._write_until_closed, name="mintmark-writer", daemon=True)
+        self._thread.start()
+
+    async def add(self, rows: Sequence[TokenRecord]) -> None:
+        """Add tokens, all or none, and return when they are on disk.
+
+        Raises: AlreadyExists (a digest), StoreUnavailable.
+        """
+        if rows:
+            await self._submit(Job(rows, None))
+
+    async def run(self, work: Callable[[Connection], Result]) -> Result:
+        """Do this work in a transaction, and return what it returned when that is on disk.
+
+        Work may be done again from the start when a neighbour in the batch failed.
+
+        Raises: AlreadyExists, NotFound, StoreUnavailable, and what `work` raises.
+        """
+        return cast(Result, await self._submit(Job((), work)))
+
+    async def close(self) -> None:
+        """Take no more, finish what waits, and let go of the database."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join, CLOSE_WAIT_S)
+
+    async def _submit(self, job: Job) -> object:
+        self._check_usable()
+        expiry = job.loop.call_later(MAX_WAIT_S, self._give_up, job)
+        self._queue.put(job)
+        try:
+            return await job.future
+        finally:
+            expiry.cancel()
+
+    def _check_usable(self) -> None:
+        if self._process != os.getpid():
+            raise StoreError("this store was opened before the process forked; open one in each process")
+        if self._is_closed:
+            raise StoreUnavailable("the store is closed")
+        if self._queue.qsize() >= MAX_WAITING:
+            raise StoreUnavailable("too many writes are waiting")
+
+    def _give_up(self, job: Job) -> None:
+        """Refuse a job that has waited too long, but only one that the writer has not begun and now never will."""
+        with self._claiming:
+            if not job.is_begun and not job.future.done():
+                job.future.set_exception(StoreUnavailable("the database was locked for too long"))
+
+    def _write_until_closed(self) -> None:
+        while (first := self._queue.get()) is not None:
+            tell_all(self._write(first))
+        self._connection.close()
+        self._lock.close()
+
+    def _write(self, first: Job) -> list[Outcome]:
+        # Gathered under the lock: what came while another process committed shares this commit.
+        try:
+            with self._lock:
+                return self._settle(self._claim(self._gather(first)))
+        except StoreUnavailable as error:
+            return [Outcome(first, None, error)]
+
+    def _gather(self, first: Job) -> Iterable[Job]:
+        yield first
+        rows = len(first.rows)
+        while rows < MAX_ROWS:
+            try:
+                job = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if job is None:
+                self._queue.put(None)
+                return
+            rows += len(job.rows) or 1
+            yield job
+
+    def _claim(self, jobs: Iterable[Job]) -> list[Job]:
+        """Return the jobs that somebody still waits for; from here on they cannot be given up."""
+        with self._claiming:
+            batch = [job for job in jobs if not job.future.done()]
+            for job in batch:
+                job.is_begun = True
+        return batch
+
+    def _settle(self, batch: Sequence[Job]) -> list[Outcome]:
+        """Commit the batch; when something in it fails, halve it until only the guilty fail."""
+        if not batch:
+            return []
+        try:
+            return [Outcome(job, result) for job, result in zip(batch, self._commit(batch), strict=True)]
+        except Exception as error:  # noqa: BLE001 - whatever it was, each caller must hear of its own end
+            self._roll_back()
+            return self._settle_failed(batch, error)
+
+    def _settle_failed(self, batch: Sequence[Job], error: Exception) -> list[Outcome]:
+        is_unavailable = isinstance(read_error(error), StoreUnavailable)
+        if len(batch) == 1 or is_unavailable:
+            return [Outcome(job, None, read_error(error)) for job in batch]
+        middle = len(batch) // 2
+        return self._settle(batch[:middle]) + self._settle(batch[middle:])
+
+    def _commit(self, batch: Sequence[Job]) -> list[object]:
+        """Write the batch in one transaction and return the results in order. Raises: what a job raises, DBAPIError."""
+        rows = [row for job in batch for row in job.rows]
+        if len(rows) <= MAX_ROWS and all(job.work is None for job in batch):
+            add_tokens(self._connection, rows)
+            return [None] * len(batch)
+        self._connection.exec_driver_sql(BEGIN)
+        add_tokens(self._connection, rows)
+        results = [job.work(self._connection) if job.work else None for job in batch]
+        self._connection.exec_driver_sql("COMMIT")
+        return results
+
+    def _roll_back(self) -> None:
+        # After some errors SQLite has rolled back already, and says so with an error of its own.
+        with suppress(DBAPIError):
+            self._connection.exec_driver_sql("ROLLBACK")
+
+
+def add_tokens(connection: Connection, rows: Sequence[TokenRecord]) -> None:
+    """Insert tokens, in statements of up to MAX_ROWS rows. Raises: DBAPIError."""
+    for start in range(0, len(rows), MAX_ROWS):
+        chunk = rows[start : start + MAX_ROWS]
+        ADD_TOKENS.run(connection, len(chunk), tuple(chain.from_iterable(map(astuple, chunk))))
+
+
+def read_error(error: Exception) -> Exception:
+    """Return the error that a caller is told: a new one for a driver's, so that callers do not share a traceback."""
+    if not isinstance(error, DBAPIError):
+        return error
+    fault = read_fault(error)
+    fault.__cause__ = error
+    return fault
+
+
+def tell_all(outcomes: Sequence[Outcome]) -> None:
+    """Wake the callers: one call into an event loop for the whole batch, since each such call is a system call."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_loop.setdefault(outcome.job.loop, []).append(outcome)
+    for loop, told in by_loop.items():
+        # A loop that has been closed has nobody left to tell.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell_each, told)
+
+
+def tell_each(outcomes: Sequence[Outcome]) -> None:
+    """Wake each caller. Runs on their event loop."""
+    for outcome in outcomes:
+        outcome.tell()

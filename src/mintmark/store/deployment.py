@@ -1,0 +1,73 @@
+"""The facts of the deployment, and the number that tells every process that a registration has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from mintmark.store.batching import GroupCommit
+from mintmark.store.prepared import Prepared
+from mintmark.store.reading import Reader
+from mintmark.store.tables import DEPLOYMENT_FACT, REVISION
+
+Result = TypeVar("Result")
+
+READ_REVISION: Final = Prepared(select(REVISION.c.number))
+RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
+FIND_FACT: Final = select(DEPLOYMENT_FACT.c.value).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
+REMOVE_FACT: Final = delete(DEPLOYMENT_FACT).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
+ADD_FACT: Final = insert(DEPLOYMENT_FACT)
+
+
+class SqlDeployment:
+    """Implements `interface.DeploymentStore`."""
+
+    def __init__(self, reader: Reader, writer: GroupCommit) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def find_fact(self, name: str) -> str | None:
+        """Return a fact, or None. Raises: StoreUnavailable."""
+        return await self._reader.run(read_fact, name)
+
+    async def put_fact(self, name: str, value: str) -> None:
+        """Write a fact. Raises: StoreUnavailable."""
+        await self._writer.run(partial(write_fact, name=name, value=value))
+
+    async def revision(self) -> int:
+        """Return the number that grows with every registered change. Raises: StoreUnavailable."""
+        return await self._reader.run(read_revision)
+
+
+def revised(work: Callable[[Connection], Result]) -> Callable[[Connection], Result]:
+    """Return the same work followed, in the same transaction, by a new revision.
+
+    Every write to tenants, clients, secrets and keys is wrapped in this.
+    """
+
+    def run(connection: Connection) -> Result:
+        result = work(connection)
+        connection.execute(RAISE_REVISION)
+        return result
+
+    return run
+
+
+def read_revision(connection: Connection) -> int:
+    """Return the revision. Raises: DBAPIError."""
+    return int(READ_REVISION.run(connection).scalar_one())
+
+
+def read_fact(connection: Connection, name: str) -> str | None:
+    """Return a fact, or None. Raises: DBAPIError."""
+    value: str | None = connection.execute(FIND_FACT, {"of_name": name}).scalar_one_or_none()
+    return value
+
+
+def write_fact(connection: Connection, *, name: str, value: str) -> None:
+    """Put the fact in the place of an earlier one. Raises: DBAPIError."""
+    connection.execute(REMOVE_FACT, {"of_name": name})
+    connection.execute(ADD_FACT, {"name": name, "value": value})

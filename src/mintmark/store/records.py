@@ -1,0 +1,113 @@
+"""The rows that the store keeps, as frozen values. No secret and no token is in any of them, only hashes and seals.
+
+Times are whole seconds since 1970-01-01T00:00:00Z.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+
+SecretKind = Literal["hmac-sha256", "argon2id"]
+KeyState = Literal["announced", "active", "retired", "destroyed"]
+KeyUse = Literal["sig", "enc"]
+
+
+class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One issuer: its dialect, its names, and what it does otherwise than its dialect's rules."""
+
+    tenant_id: str
+    """A slug: `[a-z0-9][a-z0-9-]{0,62}`."""
+    dialect: str
+    issuer: str
+    """The issuer identifier, a URL without query or fragment. RFC: 8414 section 2."""
+    hosts: tuple[str, ...] = ()
+    """Host header values that name this tenant, lower case, with the port where only that port counts."""
+    identifier: str | None = None
+    """The name that messages carry in some dialects (Omada's `omadacId`)."""
+    is_default: bool = False
+    is_suspended: bool = False
+    token_rules: Mapping[str, Any] = {}
+    """What differs from the dialect's `[rules.token]`; checked by `grants.rules` when it is written and read."""
+    created_at: int = 0
+
+
+class SecretRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One client secret, hashed."""
+
+    secret_id: str
+    tenant_id: str
+    client_id: str
+    kind: SecretKind
+    hash: str
+    """`hmac-sha256`: 64 lower-case hex under the master key. `argon2id`: the PHC string."""
+    label: str = ""
+    created_at: int = 0
+    expires_at: int | None = None
+
+
+class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered client and its live secrets. RFC: 7591 section 2."""
+
+    tenant_id: str
+    client_id: str
+    client_name: str = ""
+    is_disabled: bool = False
+    grant_types: tuple[str, ...] = ("client_credentials",)
+    authentication_methods: tuple[str, ...] = ("client_secret_basic", "client_secret_post")
+    scope: tuple[str, ...] = ()
+    audience: tuple[str, ...] = ()
+    token_rules: Mapping[str, Any] = {}
+    """What differs from the tenant's token rules."""
+    secrets: tuple[SecretRecord, ...] = ()
+    created_at: int = 0
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant's key: the public half as a JWK, the private half sealed under the master key."""
+
+    kid: str
+    tenant_id: str
+    use: KeyUse
+    alg: str
+    state: KeyState
+    public_jwk: Mapping[str, Any]
+    """Empty for a symmetric key."""
+    sealed: bytes
+    """PKCS#8 DER of a private key, or the octets of a symmetric one, sealed."""
+    created_at: int = 0
+
+
+class TokenRecord(msgspec.Struct, frozen=True, gc=False):
+    """An issued opaque token: its SHA-256 digest and what it stands for. Positional order is the column order."""
+
+    digest: bytes
+    tenant_id: str
+    client_id: str
+    kind: Literal["access", "refresh"]
+    scope: str
+    audience: str
+    """Space-separated."""
+    issued_at: int
+    expires_at: int
+    family: bytes | None = None
+    """Ties a refresh token to the access token that it came with: the digest of the first of the family."""
+
+
+class ReuseSlot(msgspec.Struct, frozen=True, gc=False):
+    """The one live token of a client, scope and audience, in tenants that hand the same token out again."""
+
+    tenant_id: str
+    client_id: str
+    scope: str
+    audience: str
+
+
+class ReusableToken(msgspec.Struct, frozen=True, gc=False):
+    """The live token of a slot: sealed, because it must be shown again."""
+
+    digest: bytes
+    sealed: bytes
+    expires_at: int

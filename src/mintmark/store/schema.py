@@ -1,0 +1,115 @@
+"""Which schema a database has, and how it gets the current one. The usual start does not import Alembic: it is slow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+from sqlalchemy import Connection
+
+from mintmark.protocol.errors import StoreError
+from mintmark.store.faults import store_faults
+from mintmark.store.migrations import HEAD, REVISIONS
+from mintmark.store.sqlite import (
+    BEGIN,
+    WriteLock,
+    create_file,
+    database_path,
+    open_connection,
+    open_writer,
+)
+
+SchemaState = Literal["absent", "current", "old", "newer"]
+
+SCRIPTS: Final = Path(__file__).parent / "migrations"
+VERSION_TABLE: Final = "alembic_version"
+
+REMEDIES: Final[dict[SchemaState, str]] = {
+    "absent": "it is empty; run `mintmark migrate`",
+    "old": "it is from an earlier release; back it up and run `mintmark migrate`",
+    "newer": "it is from a later release than this program; install that one",
+}
+
+
+def schema_state(url: str) -> SchemaState:
+    """Return how the database's schema stands to this program's, changing nothing.
+
+    Raises: SettingsError (the URL, not a database), StoreError (somebody else's database), StoreUnavailable.
+    """
+    path = database_path(url)
+    if not path.exists() or path.stat().st_size == 0:
+        return "absent"
+    connection = open_connection(path, "ro")
+    try:
+        with store_faults():
+            return read_state(connection, path)
+    finally:
+        connection.close()
+
+
+def check_current(url: str) -> None:
+    """Make sure that the schema is the current one. Raises: as `schema_state`, and StoreError if it is another."""
+    state = schema_state(url)
+    if state != "current":
+        raise StoreError(f"database {database_path(url)}: {REMEDIES[state]}")
+
+
+def migrate(url: str) -> None:
+    """Bring the database to the current schema, creating it where there is none. All in one transaction, or nothing.
+
+    Raises: SettingsError (the URL, the directory, not a database), StoreError (another's, a later release's),
+        StoreUnavailable.
+    """
+    path = database_path(url)
+    create_file(path)
+    lock = WriteLock(path)
+    try:
+        connection = open_writer(path, lock)
+        try:
+            with lock, store_faults():
+                upgrade(connection, path)
+        finally:
+            connection.close()
+    finally:
+        lock.close()
+
+
+def read_state(connection: Connection, path: Path) -> SchemaState:
+    """Return the state that the database tells. Raises: StoreError (not ours), DBAPIError."""
+    names = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'table'").scalars().all()
+    if not names:
+        return "absent"
+    if VERSION_TABLE not in names:
+        raise StoreError(f"database {path}: these tables are not Mintmark's")
+    version = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar_one()  # noqa: S608
+    if version == HEAD:
+        return "current"
+    return "old" if version in REVISIONS else "newer"
+
+
+def upgrade(connection: Connection, path: Path) -> None:
+    """Run what is missing, unless another process has just done so. Raises: StoreError, DBAPIError."""
+    state = read_state(connection, path)
+    if state == "newer":
+        raise StoreError(f"database {path}: {REMEDIES[state]}")
+    if state == "current":
+        return
+    connection.exec_driver_sql(BEGIN)
+    try:
+        run_scripts(connection)
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+
+
+def run_scripts(connection: Connection) -> None:
+    """Let Alembic run its scripts on this connection. Raises: DBAPIError."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    # An ini value: a per cent sign in the path would be read as an interpolation.
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

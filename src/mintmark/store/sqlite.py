@@ -1,0 +1,174 @@
+"""Opening a SQLite database: file modes, settings of a connection, and the lock that writers queue on.
+
+Nothing opened here survives a fork: a process opens its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from mintmark.protocol.errors import SettingsError, StoreError, StoreUnavailable
+
+BUSY_TIMEOUT_MS: Final = 5000
+CACHED_STATEMENTS: Final = 128
+WAL_PAGES: Final = 4000
+"""About 16 MB of log between checkpoints: measured 10-15 % above the default of 1000 pages; more gave nothing."""
+
+BEGIN: Final = "BEGIN IMMEDIATE"
+"""A transaction that will write says so at once: one that finds out later may be refused instead of waiting."""
+
+OWNER_ONLY: Final = 0o600
+
+EVERY_CONNECTION: Final = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+    # FULL: the log is synced at every commit, so what was acknowledged survives the loss of power.
+    "PRAGMA synchronous = FULL",
+    f"PRAGMA wal_autocheckpoint = {WAL_PAGES}",
+)
+
+
+def database_path(url: str) -> Path:
+    """Return the path in `sqlite:///relative` or `sqlite:////absolute`.
+
+    Raises: SettingsError (another database, no file). The URL is not echoed: it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise SettingsError("database: not a URL; write sqlite:////absolute/path/to/mintmark.db") from None
+    if parsed.get_backend_name() != "sqlite":
+        raise SettingsError(f"database: {parsed.get_backend_name()} is not supported; use sqlite:////path")
+    if parsed.database in (None, "", ":memory:") or str(parsed.database).startswith("file:"):
+        raise SettingsError("database: name a file, as in sqlite:////absolute/path/to/mintmark.db")
+    return Path(str(parsed.database))
+
+
+def create_file(path: Path) -> None:
+    """Create an empty file for its owner alone; one that is there is left as it is.
+
+    SQLite gives its `-wal` and `-shm` the mode of the database, so this one mode settles all three.
+
+    Raises: SettingsError (no such directory, or not writable).
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY))
+    except OSError as error:
+        raise SettingsError(f"database: cannot write {path}: {error.strerror}") from error
+
+
+def open_connection(path: Path, mode: str) -> Connection:
+    """Return a connection in autocommit: whoever wants more than one statement in a transaction says BEGIN.
+
+    Args:
+        mode: `rw`, or `ro` to change nothing. Neither creates the file.
+
+    Raises: SettingsError (no such file, not writable, not a database), StoreUnavailable.
+    """
+    check_access(path, mode)
+    try:
+        connection = open_engine(path, mode).connect()
+        for pragma in EVERY_CONNECTION:
+            connection.exec_driver_sql(pragma)
+        connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").all()
+    except DBAPIError as error:
+        raise opening_fault(error, path) from error
+    return connection
+
+
+def open_writer(path: Path, lock: WriteLock) -> Connection:
+    """Return the connection that writes. Raises: SettingsError, StoreError, StoreUnavailable."""
+    connection = open_connection(path, "rw")
+    # A copy made with VACUUM INTO comes without the log, hence the setting here and not only at creation.
+    with lock:
+        mode = connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one()
+    if mode != "wal":
+        raise StoreError(f"{path}: this file system cannot hold SQLite's write-ahead log; use a local one")
+    return connection
+
+
+def open_engine(path: Path, mode: str) -> Engine:
+    """Return an engine without a pool: the store opens two connections and keeps them."""
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            uri,
+            uri=True,
+            timeout=BUSY_TIMEOUT_MS / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=CACHED_STATEMENTS,
+        )
+
+    return create_engine(
+        "sqlite://", creator=connect, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
+    )
+
+
+def check_access(path: Path, mode: str) -> None:
+    """Say in plain words what SQLite would call "unable to open". Raises: SettingsError."""
+    if not path.parent.is_dir():
+        raise SettingsError(f"database: there is no directory {path.parent}")
+    if not path.is_file():
+        raise SettingsError(f"database: there is no file {path}; create it with `mintmark migrate`")
+    if mode == "rw" and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise SettingsError(f"database: {path} and its directory must be writable by this user")
+
+
+def opening_fault(error: DBAPIError, path: Path) -> SettingsError | StoreError:
+    """Return what to tell of a failed opening, naming the file."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_NOTADB:
+        return SettingsError(f"database: {path} is not a SQLite database")
+    if isinstance(error, OperationalError):
+        return StoreUnavailable(f"{path}: {error.orig}")
+    return StoreError(f"{path}: {error.orig}")
+
+
+class WriteLock:
+    """The lock file beside a database: every writing transaction of every process holds it.
+
+    SQLite's own wait sleeps and polls, and starves whoever sleeps longest; the kernel wakes who waits.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the lock of the database at `path`. Raises: SettingsError."""
+        name = f"{path}-lock"
+        try:
+            self._descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
+            self._give_to_owner(path)
+        except OSError as error:
+            raise SettingsError(f"database: cannot write {name}: {error.strerror}") from error
+
+    def _give_to_owner(self, path: Path) -> None:
+        # An administrator's command as root must not leave a lock that the server cannot open.
+        if os.geteuid() == 0:
+            owner = path.stat()
+            os.fchown(self._descriptor, owner.st_uid, owner.st_gid)
+
+    def __enter__(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise StoreUnavailable(f"the lock file: {error.strerror}") from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the file; it stays, for the other processes."""
+        os.close(self._descriptor)

@@ -1,0 +1,174 @@
+"""The tables, for SQLite and PostgreSQL alike. How they come to be in a database is `migrations`' business.
+
+JSON stands in TEXT columns and is read and written by the store's own code, so no database needs a JSON type.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+METADATA: Final = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# "By id" means by octets. SQLite does so by itself; PostgreSQL has to be told.
+NAME: Final = Text().with_variant(Text(collation="C"), "postgresql")
+
+TENANT: Final = Table(
+    "tenant",
+    METADATA,
+    Column("tenant_id", NAME, nullable=False),
+    Column("dialect", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("identifier", Text),
+    Column("is_default", Boolean, nullable=False),
+    Column("is_suspended", Boolean, nullable=False),
+    Column("token_rules", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id"),
+    UniqueConstraint("identifier"),
+)
+
+# Only rows with the flag are in this index, so there is at most one.
+Index(
+    "uq_tenant_default",
+    TENANT.c.is_default,
+    unique=True,
+    sqlite_where=text("is_default"),
+    postgresql_where=text("is_default"),
+)
+
+TENANT_HOST: Final = Table(
+    "tenant_host",
+    METADATA,
+    Column("host", NAME, nullable=False),
+    Column("tenant_id", NAME, nullable=False),
+    Column("position", Integer, nullable=False),
+    PrimaryKeyConstraint("host"),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
+    Index(None, "tenant_id"),
+)
+
+CLIENT: Final = Table(
+    "client",
+    METADATA,
+    Column("tenant_id", NAME, nullable=False),
+    Column("client_id", NAME, nullable=False),
+    Column("client_name", Text, nullable=False),
+    Column("is_disabled", Boolean, nullable=False),
+    Column("grant_types", Text, nullable=False),
+    Column("authentication_methods", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("token_rules", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "client_id"),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
+)
+
+CLIENT_SECRET: Final = Table(
+    "client_secret",
+    METADATA,
+    Column("secret_id", NAME, nullable=False),
+    Column("tenant_id", NAME, nullable=False),
+    Column("client_id", NAME, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    PrimaryKeyConstraint("tenant_id", "client_id", "secret_id"),
+    ForeignKeyConstraint(
+        ["tenant_id", "client_id"], ["client.tenant_id", "client.client_id"], ondelete="CASCADE"
+    ),
+)
+
+SIGNING_KEY: Final = Table(
+    "signing_key",
+    METADATA,
+    Column("kid", NAME, nullable=False),
+    Column("tenant_id", NAME, nullable=False),
+    Column("use", Text, nullable=False),
+    Column("alg", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("public_jwk", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "kid"),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
+)
+
+# No foreign key to the client: it would cost every issue a look-up, and the removal of a client an index here.
+# The columns stand in the order of `TokenRecord`'s fields.
+TOKEN: Final = Table(
+    "token",
+    METADATA,
+    Column("digest", LargeBinary, nullable=False),
+    Column("tenant_id", NAME, nullable=False),
+    Column("client_id", NAME, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("issued_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("family", LargeBinary),
+    PrimaryKeyConstraint("digest"),
+    Index(None, "expires_at"),
+    sqlite_with_rowid=False,
+)
+
+# The foreign key holds that no slot ever shows a token that has been deleted.
+REUSE_SLOT: Final = Table(
+    "reuse_slot",
+    METADATA,
+    Column("tenant_id", NAME, nullable=False),
+    Column("client_id", NAME, nullable=False),
+    Column("scope", NAME, nullable=False),
+    Column("audience", NAME, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "client_id", "scope", "audience"),
+    ForeignKeyConstraint(["digest"], ["token.digest"], ondelete="CASCADE"),
+    UniqueConstraint("digest"),
+)
+
+DEPLOYMENT_FACT: Final = Table(
+    "deployment_fact",
+    METADATA,
+    Column("name", NAME, nullable=False),
+    Column("value", Text, nullable=False),
+    PrimaryKeyConstraint("name"),
+)
+
+REVISION: Final = Table(
+    "revision",
+    METADATA,
+    Column("one", Integer, nullable=False, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    PrimaryKeyConstraint("one"),
+    CheckConstraint("one = 1", name="single_row"),
+)
