@@ -87,9 +87,7 @@ def main(arguments: Sequence[str]) -> int:
         prepared = prepare(rows, Path(name))
         measure_rounds(prepared, options.rounds, options.seconds)
     results = [result for result, _ in prepared]
-    return report(
-        results, {"rounds": options.rounds, "seconds": options.seconds, "machine": machine}, options.json
-    )
+    return report(results, {"rounds": options.rounds, "seconds": options.seconds, "machine": machine}, options.json)
 
 
 def report(results: Sequence[Result], run: dict[str, Any], file: Path | None) -> int:

@@ -74,9 +74,7 @@ def wait_until_ready(server: Server, children: Sequence[subprocess.Popen[bytes]]
             time.sleep(0.1)
         else:
             return
-    raise BrokenRowError(
-        f"the server did not start ({why}): {last_lines(server.log.read_text(errors='replace'))}"
-    )
+    raise BrokenRowError(f"the server did not start ({why}): {last_lines(server.log.read_text(errors='replace'))}")
 
 
 def run_wrk(server: Server, wrk: str, seconds: int, *, seed: int) -> dict[str, Any]:

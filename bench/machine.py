@@ -81,9 +81,7 @@ def describe_node() -> str:
         found = node_version(find_node())
     except BrokenRowError:
         return "not installed"
-    unsupported = (
-        f" (the peer supports {PEER_NODE_AT_LEAST} and newer)" if found[0] < PEER_NODE_AT_LEAST else ""
-    )
+    unsupported = f" (the peer supports {PEER_NODE_AT_LEAST} and newer)" if found[0] < PEER_NODE_AT_LEAST else ""
     return ".".join(map(str, found)) + unsupported
 
 

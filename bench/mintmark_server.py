@@ -41,9 +41,7 @@ def prepare(
     state.mkdir()
     env = {"MINTMARK_STATE_DIR": str(state)}
     create_tenant(env, f"http://127.0.0.1:{port}", dialect, settings)
-    pairs = (
-        [create_client(env)] if registered == 1 else import_clients(env, state / "clients.jsonl", registered)
-    )
+    pairs = [create_client(env)] if registered == 1 else import_clients(env, state / "clients.jsonl", registered)
     server = Server(
         commands=[[MINTMARK, "serve", "--listen", f"http://127.0.0.1:{port}", "--workers", str(WORKERS)]],
         url=f"http://127.0.0.1:{port}/t/{TENANT}/oauth2/token",
@@ -81,9 +79,7 @@ def create_tenant(env: dict[str, str], issuer: str, dialect: str, settings: tupl
 
 def create_client(env: dict[str, str]) -> tuple[str, str]:
     """Register one client and return its client_id and client_secret."""
-    created = json.loads(
-        mintmark(env, "client", "create", "--tenant", TENANT, "--scope", "read write", "--json")
-    )
+    created = json.loads(mintmark(env, "client", "create", "--tenant", TENANT, "--scope", "read write", "--json"))
     return created["client_id"], created["client_secret"]
 
 

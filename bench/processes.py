@@ -22,9 +22,7 @@ Command = Sequence[str | Path]
 
 
 @contextmanager
-def running(
-    commands: Sequence[Command], env: Mapping[str, str], log: Path
-) -> Iterator[list[subprocess.Popen[bytes]]]:
+def running(commands: Sequence[Command], env: Mapping[str, str], log: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run commands side by side, each the leader of a group; all groups are ended on the way out."""
     children: list[subprocess.Popen[bytes]] = []
     with log.open("wb") as output:
@@ -84,9 +82,7 @@ def run(command: Command, env: Mapping[str, str], *, timeout_s: float, cwd: Path
     except subprocess.TimeoutExpired as error:
         raise BrokenRowError(f"`{name}` did not end within {timeout_s:g} s") from error
     if done.returncode != 0:
-        raise BrokenRowError(
-            f"`{name}` ended with {done.returncode}: {last_lines(done.stderr or done.stdout)}"
-        )
+        raise BrokenRowError(f"`{name}` ended with {done.returncode}: {last_lines(done.stderr or done.stdout)}")
     return done.stdout
 
 

@@ -48,9 +48,7 @@ def limit(alg: str) -> Row:
     )
 
 
-def minting(
-    key: str, alg: str | None, *compared: Comparison, registered: int = 1, is_random: bool = False
-) -> Row:
+def minting(key: str, alg: str | None, *compared: Comparison, registered: int = 1, is_random: bool = False) -> Row:
     """Return a row of Mintmark in its standard dialect: a JWT, or an opaque token durable in SQLite."""
     settings = ("form=jwt", f"alg={alg}") if alg else ("form=opaque",)
     asking = "drawn at random" if is_random else "one asks"

@@ -25,9 +25,7 @@ class Expected:
 
 def ask_for_token(url: str, body: str) -> str:
     """Send one token request, return the access token. Raises: BrokenRowError; OSError if nobody listens."""
-    request = urllib.request.Request(
-        url, body.encode(), {"Content-Type": "application/x-www-form-urlencoded"}
-    )
+    request = urllib.request.Request(url, body.encode(), {"Content-Type": "application/x-www-form-urlencoded"})
     try:
         with urllib.request.urlopen(request, timeout=ASKING_S) as response:
             status, answer = response.status, response.read()

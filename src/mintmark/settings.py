@@ -87,6 +87,7 @@ def load_settings(
         file: a TOML file; None: `mintmark.toml` here, if it is there.
         overrides: from the command line; None values do not count.
         environment: `MINTMARK_LISTEN` and so on; a list is separated by commas.
+
     Raises:
         SettingsError: names the file or variable, and the key.
     """

@@ -122,9 +122,7 @@ def spell(request: HttpRequest) -> dict[str, Any]:
     """What a request says on the wire, the order of its parameters aside."""
     content_type = request.headers.get(b"content-type")
     is_json = content_type == b"application/json"
-    body = (
-        json.loads(request.body) if is_json else sorted(parse_qsl(request.body.decode(), strict_parsing=True))
-    )
+    body = json.loads(request.body) if is_json else sorted(parse_qsl(request.body.decode(), strict_parsing=True))
     return {
         "line": (request.method, request.path, sorted(parse_qsl(request.query.decode()))),
         "authorization": request.headers.get(b"authorization"),

@@ -58,8 +58,7 @@ async def register_client(administration: Administration, request: ClientRequest
         AdministrationError: a value is malformed or taken, or the tenant is not there.
         SettingsError: a token rule is wrong.
     """
-    registered = (await register_clients(administration, request.tenant_id, [request]))[0]
-    return registered
+    return (await register_clients(administration, request.tenant_id, [request]))[0]
 
 
 async def register_clients(
@@ -74,9 +73,7 @@ async def register_clients(
     try:
         await administration.store.clients.add([one.client for one in made])
     except AlreadyExists as error:
-        raise AdministrationError(
-            f"tenant {tenant_id!r}: a client with this id is registered already"
-        ) from error
+        raise AdministrationError(f"tenant {tenant_id!r}: a client with this id is registered already") from error
     return made
 
 
@@ -89,9 +86,7 @@ async def require_client(administration: Administration, tenant_id: str, client_
     return client
 
 
-async def list_clients(
-    administration: Administration, tenant_id: str, *, after: str, limit: int
-) -> list[ClientRecord]:
+async def list_clients(administration: Administration, tenant_id: str, *, after: str, limit: int) -> list[ClientRecord]:
     """Return a page of a tenant's clients, by id, from behind `after`. Raises: AdministrationError."""
     await administration.require_tenant(tenant_id)
     return await administration.store.clients.page(tenant_id, after, limit)
@@ -136,9 +131,7 @@ async def add_secret(
     return record, secret
 
 
-async def remove_secret(
-    administration: Administration, tenant_id: str, client_id: str, secret_id: str
-) -> None:
+async def remove_secret(administration: Administration, tenant_id: str, client_id: str, secret_id: str) -> None:
     """Remove a secret: it authenticates no more. Raises: AdministrationError."""
     await require_client(administration, tenant_id, client_id)
     try:
@@ -171,10 +164,7 @@ def _check(request: ClientRequest, rules: Rules) -> None:
     override_token_rules(rules.token, request.token_rules, "client")
     if request.client_id is not None and not is_client_id(request.client_id):
         raise AdministrationError("client_id: wanted are 1 to 255 printable ASCII characters")
-    if (
-        request.client_secret is not None
-        and not 1 <= len(request.client_secret.encoded()) <= MAX_SECRET_LENGTH
-    ):
+    if request.client_secret is not None and not 1 <= len(request.client_secret.encoded()) <= MAX_SECRET_LENGTH:
         raise AdministrationError(f"client_secret: wanted are 1 to {MAX_SECRET_LENGTH} octets")
     _check_scope(request.scope, rules)
     if any(not name or " " in name for name in request.audience):
@@ -188,9 +178,7 @@ def _check_scope(scope: tuple[str, ...], rules: Rules) -> None:
         if not is_scope_token(token):
             raise AdministrationError(f"scope: {token!r} is no scope-token (RFC 6749 section 3.3)")
         if rules.token.scope is not None and token not in rules.token.scope:
-            raise AdministrationError(
-                f"scope: {token!r} is not among the tenant's: {' '.join(rules.token.scope)}"
-            )
+            raise AdministrationError(f"scope: {token!r} is not among the tenant's: {' '.join(rules.token.scope)}")
 
 
 def _check_names(key: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -49,9 +49,7 @@ async def add_signing_key(administration: Administration, tenant_id: str, alg: s
     """
     await administration.require_tenant(tenant_id)
     if alg not in ALGORITHMS:
-        raise AdministrationError(
-            f"there is no algorithm {alg!r}; the algorithms are: {', '.join(ALGORITHMS)}"
-        )
+        raise AdministrationError(f"there is no algorithm {alg!r}; the algorithms are: {', '.join(ALGORITHMS)}")
     key = _new_signing_key(administration, tenant_id, alg)
     await _retire(administration, tenant_id, use="sig", alg=alg)
     await administration.store.keys.add(key)

@@ -82,9 +82,7 @@ def _check(administration: Administration, request: TenantRequest) -> None:
     check_issuer(request.issuer)
     for host in request.hosts:
         if HOST.fullmatch(host.lower()) is None:
-            raise AdministrationError(
-                f"host {host!r}: wanted is a Host header's value, such as api.example.com:8443"
-            )
+            raise AdministrationError(f"host {host!r}: wanted is a Host header's value, such as api.example.com:8443")
     if request.identifier is not None and IDENTIFIER.fullmatch(request.identifier) is None:
         raise AdministrationError(f"identifier {request.identifier!r}: wanted are letters, digits, . _ -")
 
@@ -101,11 +99,5 @@ def check_issuer(issuer: str) -> None:
         is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_url = False
-    if (
-        not is_url
-        or "?" in issuer
-        or "#" in issuer
-        or not issuer.isascii()
-        or any(one in issuer for one in ' "\\<>')
-    ):
+    if not is_url or "?" in issuer or "#" in issuer or not issuer.isascii() or any(one in issuer for one in ' "\\<>'):
         raise AdministrationError(f"issuer {issuer!r}: wanted is a URL without query or fragment")

@@ -44,22 +44,19 @@ class SecretVerifier:
         self._remembered: OrderedDict[str, str] = OrderedDict()
         self._nobody = hash_chosen_secret(Secret("nobody's secret, for clients that do not exist"))
 
-    async def verify(
-        self, presented: tuple[Secret, ...], stored: tuple[SecretRecord, ...], form: SecretForm
-    ) -> bool:
+    async def verify(self, presented: tuple[Secret, ...], stored: tuple[SecretRecord, ...], form: SecretForm) -> bool:
         """Tell whether one reading of the presented secret is one of those stored.
 
         Args:
             presented: the readings of one presented secret (form-decoded, and as sent).
             stored: the live secrets of the client, none for a client that does not exist.
             form: the generated form of the tenant.
+
         Raises:
             TemporarilyUnavailable: too many slow checks are waiting.
         """
         hashes = [self._master_key.keyed_hash(secret.encoded()) for secret in presented]
-        known = [
-            row.hash if row.kind == "hmac-sha256" else self._remembered.get(row.hash, "") for row in stored
-        ]
+        known = [row.hash if row.kind == "hmac-sha256" else self._remembered.get(row.hash, "") for row in stored]
         is_right = False
         for keyed in hashes:
             is_right |= matches_any(keyed, known)

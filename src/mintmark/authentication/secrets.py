@@ -42,10 +42,7 @@ def _mintmark_secret() -> str:
 
 
 def _is_mintmark_secret(text: str) -> bool:
-    return (
-        MINTMARK_SECRET.fullmatch(text) is not None
-        and _checksum(text[:-CHECKSUM_LENGTH]) == text[-CHECKSUM_LENGTH:]
-    )
+    return MINTMARK_SECRET.fullmatch(text) is not None and _checksum(text[:-CHECKSUM_LENGTH]) == text[-CHECKSUM_LENGTH:]
 
 
 def _hex32() -> str:

@@ -1,4 +1,4 @@
-"""The command line: one file a noun, each command one verb of `admin`. Faults are one clear line and a non-zero exit."""
+"""The command line: one file a noun, a command for each verb of `admin`; a fault is one line and a non-zero exit."""
 
 from __future__ import annotations
 

@@ -60,9 +60,7 @@ def add_parser(parsers: Any) -> None:
     importing = add_command(commands, "import", run_import, text=text, example=example)
     importing.add_argument("--tenant", default="default")
     importing.add_argument("file", type=Path)
-    listing = add_command(
-        commands, "list", run_list, text="list clients, by id", example="mintmark client list --json"
-    )
+    listing = add_command(commands, "list", run_list, text="list clients, by id", example="mintmark client list --json")
     listing.add_argument("--tenant", default="default")
     listing.add_argument("--after", default="", metavar="CLIENT_ID", help="begin behind this id")
     listing.add_argument("--limit", type=int, default=100, help="at most this many (default: 100)")
@@ -71,9 +69,7 @@ def add_parser(parsers: Any) -> None:
     for name, disabled in (("disable", True), ("enable", False)):
         _add_on_client(commands, name, partial(run_disable, disabled=disabled), f"{name} a client")
     _add_on_client(commands, "remove", run_remove, "remove a client and its secrets")
-    secret = _add_on_client(
-        commands, "add-secret", run_add_secret, "give a client one more secret, shown once"
-    )
+    secret = _add_on_client(commands, "add-secret", run_add_secret, "give a client one more secret, shown once")
     secret.add_argument("--label", default="", help="a note on what it is for")
     add_json(secret)
     removing = _add_on_client(commands, "remove-secret", run_remove_secret, "remove a secret")
@@ -93,17 +89,13 @@ def _add_create(commands: Any) -> None:
     )
     create.add_argument("--scope", default="", help="space-separated scope-tokens that it may have")
     create.add_argument("--audience", action="append", default=[], help="audience of its tokens (repeatable)")
-    create.add_argument(
-        "--method", action="append", choices=METHODS, help="client authentication method (repeatable)"
-    )
+    create.add_argument("--method", action="append", choices=METHODS, help="client authentication method (repeatable)")
     add_token_rules(create)
     add_json(create)
 
 
 def _add_on_client(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
-    command = add_command(
-        commands, name, run, text=text, example=f"mintmark client {name} --tenant default demo"
-    )
+    command = add_command(commands, name, run, text=text, example=f"mintmark client {name} --tenant default demo")
     command.add_argument("--tenant", default="default")
     command.add_argument("client_id")
     return command
@@ -206,9 +198,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def run_show(arguments: argparse.Namespace) -> int:
     """Show a client."""
-    client = with_deployment(
-        arguments, lambda one: require_client(one, arguments.tenant, arguments.client_id)
-    )
+    client = with_deployment(arguments, lambda one: require_client(one, arguments.tenant, arguments.client_id))
     if arguments.json:
         print_json(describe_client(client))
         return 0

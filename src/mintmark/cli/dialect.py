@@ -17,9 +17,7 @@ from mintmark.protocol.errors import SettingsError
 def add_parser(parsers: Any) -> None:
     """Add the noun and its commands."""
     commands = add_noun(parsers, "dialect", "dialects: how systems spell the token request and its answers")
-    listing = add_command(
-        commands, "list", run_list, text="list the dialects", example="mintmark dialect list"
-    )
+    listing = add_command(commands, "list", run_list, text="list the dialects", example="mintmark dialect list")
     add_json(listing)
     showing = add_command(
         commands,
@@ -30,9 +28,7 @@ def add_parser(parsers: Any) -> None:
     )
     showing.add_argument("name")
     text = "check a dialect file: each fault is named with file and key"
-    checking = add_command(
-        commands, "check", run_check, text=text, example="mintmark dialect check mine.toml"
-    )
+    checking = add_command(commands, "check", run_check, text=text, example="mintmark dialect check mine.toml")
     checking.add_argument("file", type=Path)
 
 
@@ -47,10 +43,7 @@ def _load(arguments: argparse.Namespace) -> dict[str, tuple[Path, DialectDefinit
 def run_list(arguments: argparse.Namespace) -> int:
     """List the dialects."""
     found = _load(arguments)
-    rows = [
-        (name, definition.title, definition.wire.endpoints["token"])
-        for name, (_, definition) in found.items()
-    ]
+    rows = [(name, definition.title, definition.wire.endpoints["token"]) for name, (_, definition) in found.items()]
     if arguments.json:
         print_json([dict(zip(("dialect", "title", "token_endpoint"), row, strict=True)) for row in rows])
     else:
@@ -62,9 +55,7 @@ def run_show(arguments: argparse.Namespace) -> int:
     """Print a dialect's file."""
     found = _load(arguments)
     if arguments.name not in found:
-        raise SettingsError(
-            f"there is no dialect {arguments.name!r}; the dialects are: {', '.join(sorted(found))}"
-        )
+        raise SettingsError(f"there is no dialect {arguments.name!r}; the dialects are: {', '.join(sorted(found))}")
     print(found[arguments.name][0].read_text("utf-8"), end="")
     return 0
 

@@ -15,9 +15,7 @@ from mintmark.tokens.keys import ALGORITHMS
 def add_parser(parsers: Any) -> None:
     """Add the noun and its commands."""
     commands = add_noun(parsers, "keys", "signing and encryption keys")
-    listing = add_command(
-        commands, "list", run_list, text="list keys", example="mintmark keys list --tenant default"
-    )
+    listing = add_command(commands, "list", run_list, text="list keys", example="mintmark keys list --tenant default")
     listing.add_argument("--tenant", help="of this tenant alone")
     add_json(listing)
     example = "mintmark keys add --tenant default --alg ES256"

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 from mintmark.admin.administration import Administration
 from mintmark.admin.deployment import open_deployment
+from mintmark.protocol.errors import SettingsError
 from mintmark.settings import Settings, load_settings
 
 Result = TypeVar("Result")
-Subparsers = argparse._SubParsersAction  # noqa: SLF001 - argparse gives its type no public name
+Subparsers = argparse._SubParsersAction
 
 
 def add_command(
@@ -69,9 +70,7 @@ def read_settings(arguments: argparse.Namespace, **overrides: Any) -> Settings:
     return load_settings(arguments.settings, {"state_dir": arguments.state_dir, **overrides})
 
 
-def with_deployment(
-    arguments: argparse.Namespace, verb: Callable[[Administration], Awaitable[Result]]
-) -> Result:
+def with_deployment(arguments: argparse.Namespace, verb: Callable[[Administration], Awaitable[Result]]) -> Result:
     """Run a verb over the deployment that the settings name. Raises: MintmarkError."""
 
     async def run() -> Result:
@@ -85,9 +84,10 @@ def with_deployment(
 
 
 def parse_token_rules(pairs: Sequence[str]) -> dict[str, Any]:
-    """Read `--set` values: TOML where it is TOML, else a text; `audience` and `scope` are lists. Raises: SettingsError."""
-    from mintmark.protocol.errors import SettingsError
+    """Read `--set` values: TOML where it is TOML, else a text; `audience` and `scope` are lists.
 
+    Raises: SettingsError.
+    """
     rules: dict[str, Any] = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")

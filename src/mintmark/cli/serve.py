@@ -32,11 +32,11 @@ PRIVATE_KEY: Final = "localhost.key"
 
 def add_parser(parsers: Any) -> None:
     """Add the command."""
-    example = "mintmark serve --listen https://0.0.0.0:8443 --tls-certificate tls.crt --tls-private-key tls.key --workers 4"
-    serve = add_command(parsers, "serve", run, text="run the server until Ctrl-C", example=example)
-    serve.add_argument(
-        "--demo", action="store_true", help="make and load the demo, and listen on loopback for it"
+    example = (
+        "mintmark serve --listen https://0.0.0.0:8443 --tls-certificate tls.crt --tls-private-key tls.key --workers 4"
     )
+    serve = add_command(parsers, "serve", run, text="run the server until Ctrl-C", example=example)
+    serve.add_argument("--demo", action="store_true", help="make and load the demo, and listen on loopback for it")
     serve.add_argument("--listen", action="append", metavar="URL", help="address to listen on (repeatable)")
     serve.add_argument("--workers", type=int, help="processes (default: 1)")
     serve.add_argument(
@@ -57,9 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     configure_logs(settings)
     listeners = [parse_listener(text) for text in settings.listen]
     _require_safe(listeners, settings, is_demo=arguments.demo)
-    bound: list[BoundListener] = [
-        (listener, bind_sockets(listener, settings.workers)) for listener in listeners
-    ]
+    bound: list[BoundListener] = [(listener, bind_sockets(listener, settings.workers)) for listener in listeners]
     asyncio.run(_prepare(settings, is_demo=arguments.demo))
     if any(listener.is_tls for listener in listeners):
         load_tls(settings.tls_certificate, settings.tls_private_key)

@@ -26,22 +26,16 @@ def add_parser(parsers: Any) -> None:
     """Add the noun and its commands."""
     commands = add_noun(parsers, "tenant", "tenants: one issuer each, with its clients, keys and dialect")
     example = "mintmark tenant create acme --dialect oauth2 --issuer https://acme.example.com --host acme.example.com"
-    create = add_command(
-        commands, "create", run_create, text="create a tenant with its first key", example=example
-    )
+    create = add_command(commands, "create", run_create, text="create a tenant with its first key", example=example)
     create.add_argument("tenant", help="its id: a-z, 0-9 and -")
     create.add_argument("--dialect", default="oauth2", help="its dialect (default: oauth2)")
     create.add_argument("--issuer", required=True, metavar="URL", help="its issuer identifier (RFC 8414)")
-    create.add_argument(
-        "--host", action="append", default=[], help="a Host header that names it (repeatable)"
-    )
+    create.add_argument("--host", action="append", default=[], help="a Host header that names it (repeatable)")
     create.add_argument("--identifier", help="the name that messages carry in its dialect, such as omadacId")
     create.add_argument("--default", action="store_true", help="it answers where nothing else names a tenant")
     add_token_rules(create)
     add_json(create)
-    listing = add_command(
-        commands, "list", run_list, text="list the tenants", example="mintmark tenant list --json"
-    )
+    listing = add_command(commands, "list", run_list, text="list the tenants", example="mintmark tenant list --json")
     add_json(listing)
     for name, suspended in (("suspend", True), ("resume", False)):
         text = f"{name} a tenant" + (": it answers no more" if suspended else "")

@@ -60,19 +60,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "url", metavar="URL", help="the token endpoint, or the server's scheme://host[:port][/prefix]"
-    )
+    parser.add_argument("url", metavar="URL", help="the token endpoint, or the server's scheme://host[:port][/prefix]")
     _add_dialect_options(parser)
     _add_request_options(parser)
     _add_transport_options(parser)
     form = parser.add_mutually_exclusive_group()
-    form.add_argument(
-        "--json", action="store_true", help="print all members of the answer, under their RFC names"
-    )
-    form.add_argument(
-        "--header", action="store_true", help="print the Authorization header for a call to an API"
-    )
+    form.add_argument("--json", action="store_true", help="print all members of the answer, under their RFC names")
+    form.add_argument("--header", action="store_true", help="print the Authorization header for a call to an API")
     parser.set_defaults(func=run)
 
 
@@ -85,17 +79,11 @@ def _add_dialect_options(parser: argparse.ArgumentParser) -> None:
 def _add_request_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client-id", required=True, metavar="ID")
     secret = parser.add_mutually_exclusive_group()
-    secret.add_argument(
-        "--client-secret-file", metavar="FILE", help="read the secret from a file; - is stdin"
-    )
-    secret.add_argument(
-        "--client-secret-env", metavar="VAR", help="read the secret from an environment variable"
-    )
+    secret.add_argument("--client-secret-file", metavar="FILE", help="read the secret from a file; - is stdin")
+    secret.add_argument("--client-secret-env", metavar="VAR", help="read the secret from an environment variable")
     secret.add_argument("--client-secret", nargs="?", action=_RefuseSecret, help=argparse.SUPPRESS)
     parser.add_argument("--scope", metavar="S", help="space-separated scope-tokens")
-    parser.add_argument(
-        "--tenant-identifier", metavar="X", help="the tenant's name in the message (omadacId)"
-    )
+    parser.add_argument("--tenant-identifier", metavar="X", help="the tenant's name in the message (omadacId)")
     parser.add_argument("--method", choices=["client_secret_basic", "client_secret_post"])
 
 
@@ -147,9 +135,7 @@ def read_secret(arguments: argparse.Namespace) -> Secret:
         text = _read_file(arguments.client_secret_file)
         return Secret(text.removesuffix("\n").removesuffix("\r"))
     if not sys.stdin.isatty():
-        raise SettingsError(
-            "no client secret: give --client-secret-file FILE (- is stdin) or --client-secret-env VAR"
-        )
+        raise SettingsError("no client secret: give --client-secret-file FILE (- is stdin) or --client-secret-env VAR")
     return Secret(getpass.getpass("client secret: "))
 
 
@@ -172,9 +158,7 @@ def _fetch(client: TokenClient) -> TokenResponse:
     try:
         return client.fetch()
     except OAuthError as error:
-        raise MintmarkError(
-            f"the server answered {error.code}: {error.description} ({error.detail})"
-        ) from error
+        raise MintmarkError(f"the server answered {error.code}: {error.description} ({error.detail})") from error
 
 
 def format_json(response: TokenResponse) -> str:

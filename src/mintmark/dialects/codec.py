@@ -31,7 +31,13 @@ from mintmark.dialects.parameters import (
     read_json,
     write_basic,
 )
-from mintmark.protocol.errors import REASONS, InvalidRequest, OAuthError, ServerError
+from mintmark.protocol.errors import (
+    REASONS,
+    InvalidRequest,
+    OAuthError,
+    ServerError,
+    UnsupportedGrantType,
+)
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.messages import ClientCredentials, TokenRequest, TokenResponse
 from mintmark.protocol.secret import Secret
@@ -61,11 +67,13 @@ class Dialect:
         self.definition = definition
         self.name = definition.dialect
         self.endpoints = wire.endpoints
-        self._rows = [
-            row for row in wire.request.parameters if row.canonical not in {"client_id", "client_secret"}
-        ]
+        self._rows = [row for row in wire.request.parameters if row.canonical not in {"client_id", "client_secret"}]
+        self._takers = [(row.canonical, _compile_taker(row)) for row in self._rows]
+        self._has_needs = any(row.required_for for row in self._rows)
         self._client_id_row = _find_row(wire.request.parameters, "client_id")
         self._client_secret_row = _find_row(wire.request.parameters, "client_secret")
+        self._client_id_name = self._client_id_row.name
+        self._client_secret_name = self._client_secret_row.name
         self._takes_basic = "basic" in self._client_id_row.at
         self._parameter_places = [place for place in self._client_id_row.at if place != "basic"]
         self._forms = frozenset(wire.request.body)
@@ -97,9 +105,13 @@ class Dialect:
         if not self._refused_in_query.isdisjoint(query):
             raise InvalidRequest("credential_in_query")
         places = _Places(self._forms, request, query)
-        values = {row.canonical: value for row in self._rows if (value := _take(row, places)) is not None}
+        values: dict[str, str] = {}
+        for canonical, take in self._takers:
+            if (value := take(places)) is not None:
+                values[canonical] = value
         grant_type = values.get("grant_type")
-        self._require_for_grant(grant_type, values)
+        if self._has_needs:
+            self._require_for_grant(grant_type, values)
         refresh_token = values.get("refresh_token")
         return TokenRequest(
             grant_type,
@@ -120,8 +132,8 @@ class Dialect:
             found.append(read_basic(authorization))
         for place in self._parameter_places:
             fields = places.read(place)
-            client_id = fields.get(self._client_id_row.name)
-            client_secret = fields.get(self._client_secret_row.name)
+            client_id = fields.get(self._client_id_name)
+            client_secret = fields.get(self._client_secret_name)
             if client_secret is not None:
                 found.append(ClientCredentials("client_secret_post", client_id or "", Secret(client_secret)))
             elif client_id is not None:
@@ -224,10 +236,7 @@ class Dialect:
             code = UNLISTED.get(response.status, "server_error")
             raise REASONS[code].error(code, f"status {response.status}, not JSON") from None
         success = self.definition.wire.success
-        if (
-            response.status == success.status
-            and (members := _open_success(body, self.definition)) is not None
-        ):
+        if response.status == success.status and (members := _open_success(body, self.definition)) is not None:
             return _read_members(members, self.definition)
         raise _read_error(response.status, body, self.definition.wire.errors)
 
@@ -264,21 +273,30 @@ def _find_row(rows: tuple[RequestRow, ...], canonical: str) -> RequestRow:
     return next(row for row in rows if row.canonical == canonical)
 
 
-def _take(row: RequestRow, places: _Places) -> str | None:
-    """Return a parameter's value from the places where it may sit; in two places at once it is repeated."""
-    name = row.wire or row.canonical
-    value: str | None = None
-    for place in row.at:
-        seen = places.read(place).get(name)
-        if seen is not None:
-            if value is not None:
-                raise InvalidRequest("repeated_parameter")
-            value = seen
-    if value is None and not row.optional and not row.required_for:
-        raise InvalidRequest(MISSING_REASONS.get(row.canonical, "missing_parameter"), row.canonical)
-    if row.values and value is not None and value not in row.values:
-        raise REASONS["unsupported_grant_type"].error("unsupported_grant_type")
-    return value
+def _compile_taker(row: RequestRow) -> Callable[[_Places], str | None]:
+    """Return what finds a parameter's value in the places where it may sit, and refuses it where it must not be."""
+    name = row.name
+    is_required = not row.optional and not row.required_for
+
+    def take(places: _Places) -> str | None:
+        value = places.read(row.at[0]).get(name) if len(row.at) == 1 else _take_once(row, name, places)
+        if value is None and is_required:
+            raise InvalidRequest(MISSING_REASONS.get(row.canonical, "missing_parameter"), row.canonical)
+        if row.values and value is not None and value not in row.values:
+            raise UnsupportedGrantType("unsupported_grant_type")
+        return value
+
+    place = row.at[0]
+    is_plain = len(row.at) == 1 and not is_required and not row.values
+    return (lambda places: places.read(place).get(name)) if is_plain else take
+
+
+def _take_once(row: RequestRow, name: str, places: _Places) -> str | None:
+    """A parameter in two places at once is repeated. RFC: 6749 section 3.2."""
+    seen = [value for place in row.at if (value := places.read(place).get(name)) is not None]
+    if len(seen) > 1:
+        raise InvalidRequest("repeated_parameter")
+    return seen[0] if seen else None
 
 
 def _encode_headers(content_type: str, headers: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:

@@ -42,6 +42,7 @@ class RequestRow(_Table, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
+        """The name on the wire."""
         return self.wire or self.canonical
 
 
@@ -65,6 +66,7 @@ class SuccessRow(_Table, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
+        """The name on the wire."""
         return self.wire or self.canonical
 
 
@@ -213,9 +215,7 @@ def _request_faults(request: RequestWire) -> Iterator[str]:
     for place in ("body", "query"):
         names = [row.name for row in request.parameters if place in row.at]
         yield from _repeated(f"wire.request.parameters ({place})", names)
-    for missing in {"grant_type", "client_id", "client_secret"} - {
-        row.canonical for row in request.parameters
-    }:
+    for missing in {"grant_type", "client_id", "client_secret"} - {row.canonical for row in request.parameters}:
         yield f"wire.request.parameters: {missing} has no row"
 
 

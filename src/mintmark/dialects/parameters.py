@@ -32,20 +32,23 @@ def read_form(octets: bytes) -> dict[str, str]:
     if octets.count(b"&") >= MAX_PARAMETERS:
         raise InvalidRequest("malformed_body", "too many parameters")
     fields: dict[str, str] = {}
-    for pair in octets.split(b"&"):
-        name_octets, _, value_octets = pair.partition(b"=")
-        if value_octets:
-            name = decode_form_text(name_octets)
+    for pair in _decode_utf8(octets).split("&"):
+        name, _, value = pair.partition("=")
+        if value:
+            if "%" in pair or "+" in pair:
+                name, value = decode_form_text(name), decode_form_text(value)
             if name in fields and name not in REPEATABLE:
                 raise InvalidRequest("repeated_parameter")
-            fields[name] = decode_form_text(value_octets)
+            fields[name] = value
     return fields
 
 
-def decode_form_text(octets: bytes) -> str:
+def decode_form_text(text: str) -> str:
     """Undo form encoding of one name or value. Raises: InvalidRequest (`malformed_body`). RFC: 6749 appendix B."""
-    if b"%" in octets or b"+" in octets:
-        octets = unquote_to_bytes(octets.replace(b"+", b" "))
+    return _decode_utf8(unquote_to_bytes(text.replace("+", " "))) if "%" in text else text.replace("+", " ")
+
+
+def _decode_utf8(octets: bytes) -> str:
     try:
         return octets.decode()
     except UnicodeDecodeError as error:
@@ -102,10 +105,10 @@ def read_basic(header: bytes) -> ClientCredentials:
         raise InvalidClient("malformed_authorization", "not the Basic scheme")
     try:
         octets = binascii.a2b_base64(encoded.strip(b" "), strict_mode=True)
-        client_id, colon, client_secret = octets.partition(b":")
+        client_id, colon, client_secret = octets.decode().partition(":")
         if not colon or not client_id:
             raise ValueError("no client_id and colon")
-        raw = _basic_credentials(client_id.decode(), client_secret.decode())
+        raw = _basic_credentials(client_id, client_secret)
         if b"%" not in octets and b"+" not in octets:
             return raw
     except ValueError as error:
@@ -116,9 +119,7 @@ def read_basic(header: bytes) -> ClientCredentials:
         return raw
 
 
-def _basic_credentials(
-    client_id: str, client_secret: str, raw: ClientCredentials | None = None
-) -> ClientCredentials:
+def _basic_credentials(client_id: str, client_secret: str, raw: ClientCredentials | None = None) -> ClientCredentials:
     secret = Secret(client_secret) if client_secret else None
     return ClientCredentials("client_secret_basic", client_id, secret, raw)
 

@@ -48,9 +48,7 @@ class Route(msgspec.Struct, frozen=True):
     def refuse(self, error: OAuthError, request_headers: Mapping[bytes, bytes]) -> HttpResponse:
         """Write an error in the route's dialect."""
         issuer = self.tenant.record.issuer if self.tenant else ""
-        return self.dialect.encode_error(
-            error, issuer=issuer, header_used=b"authorization" in request_headers
-        )
+        return self.dialect.encode_error(error, issuer=issuer, header_used=b"authorization" in request_headers)
 
 
 class Endpoint(Protocol):

@@ -1,1 +1,1 @@
-"""What a proven client may have: the rules of its system, its tenant and its registration, and one file a grant type."""
+"""What a proven client may have: the rules of its system, tenant and registration, and one file a grant type."""

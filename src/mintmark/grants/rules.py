@@ -47,7 +47,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     pass
 
 
-class TokenRules(_Table, kw_only=True):
+class TokenRules(_Table, frozen=True, kw_only=True):
     """What kind of token is minted. A tenant and a client may say otherwise, key by key."""
 
     form: TokenForm
@@ -64,7 +64,7 @@ class TokenRules(_Table, kw_only=True):
     """A token with this many seconds to live, or fewer, is not handed out again."""
 
 
-class OpaqueForm(_Table, kw_only=True):
+class OpaqueForm(_Table, frozen=True, kw_only=True):
     """How an opaque token looks: a prefix and `length` characters of an alphabet."""
 
     alphabet: Alphabet
@@ -72,13 +72,13 @@ class OpaqueForm(_Table, kw_only=True):
     prefix: str = ""
 
 
-class RefreshTokenForm(OpaqueForm, kw_only=True):
+class RefreshTokenForm(OpaqueForm, frozen=True, kw_only=True):
     """A refresh token goes with each access token."""
 
     lifetime_s: int
 
 
-class ClaimRow(_Table, kw_only=True):
+class ClaimRow(_Table, frozen=True, kw_only=True):
     """One claim of a JWT: a value of the closed list, or a constant text."""
 
     claim: str
@@ -86,8 +86,8 @@ class ClaimRow(_Table, kw_only=True):
     constant: str | None = None
 
 
-class JwtForm(_Table, kw_only=True):
-    """The members of a JWT access token, in order."""
+class JwtForm(_Table, frozen=True, kw_only=True, eq=False):
+    """The members of a JWT access token, in order. Equal only to itself, so that it is a cheap key of a cache."""
 
     header: tuple[HeaderName, ...]
     claims: tuple[ClaimRow, ...]
@@ -95,14 +95,13 @@ class JwtForm(_Table, kw_only=True):
     """Write `/` as `\\/`, as some JSON libraries do."""
 
 
-class IdTokenForm(_Table, kw_only=True):
+class IdTokenForm(JwtForm, frozen=True, kw_only=True, eq=False):
     """A second, signed token beside the access token."""
 
-    claims: tuple[ClaimRow, ...]
     typ: str = "JWT"
 
 
-class Rules(_Table, kw_only=True):
+class Rules(_Table, frozen=True, kw_only=True):
     """All that a system does."""
 
     grant_types: tuple[str, ...]
@@ -155,9 +154,7 @@ def override_token_rules(base: TokenRules, overrides: Mapping[str, Any], origin:
 
 def tenant_rules(rules: Rules, overrides: Mapping[str, Any], tenant_id: str) -> Rules:
     """Return a dialect's rules as one tenant has them. Raises: SettingsError, naming tenant and key."""
-    return msgspec.structs.replace(
-        rules, token=override_token_rules(rules.token, overrides, f"tenant {tenant_id}")
-    )
+    return msgspec.structs.replace(rules, token=override_token_rules(rules.token, overrides, f"tenant {tenant_id}"))
 
 
 def _token_faults(rules: TokenRules) -> list[str]:
@@ -180,17 +177,18 @@ def _form_faults(key: str, form: OpaqueForm) -> list[str]:
     if form.alphabet == "uuid" and form.length != 36:
         return [f"{key}.length: a UUID has 36 characters"]
     if bits < MIN_TOKEN_BITS:
-        return [
-            f"{key}.length: {bits:.0f} random bits, at least {MIN_TOKEN_BITS} are needed (RFC 6749 section 10.10)"
-        ]
+        return [f"{key}.length: {bits:.0f} random bits, at least {MIN_TOKEN_BITS} are needed (RFC 6749 section 10.10)"]
     return []
 
 
 def _claim_faults(key: str, claims: tuple[ClaimRow, ...]) -> list[str]:
     names = [row.claim for row in claims]
     faults = [f"{key}.claims: {name!r} stands twice" for name in sorted(set(names)) if names.count(name) > 1]
-    return faults + [
+    faults += [
         f"{key}.claims[{index}]: needs either value or constant"
         for index, row in enumerate(claims)
         if (row.value is None) == (row.constant is None)
     ]
+    if key != "id_token" and any(row.value == "encrypted_scope" for row in claims):
+        faults.append(f"{key}.claims: encrypted_scope is for an id_token")
+    return faults

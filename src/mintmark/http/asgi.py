@@ -55,9 +55,7 @@ class AsgiApp:
         else:
             response = await self._answer(scope, headers, receive, route)
         length = (b"content-length", b"%d" % len(response.body))
-        await send(
-            {"type": "http.response.start", "status": response.status, "headers": (length, *response.headers)}
-        )
+        await send({"type": "http.response.start", "status": response.status, "headers": (length, *response.headers)})
         await send({"type": "http.response.body", "body": response.body})
 
     async def _answer(
@@ -67,9 +65,7 @@ class AsgiApp:
         try:
             source = self._trust.source_of(scope, headers)
             body = await read_body(headers, receive)
-            request = HttpRequest(
-                scope["method"], scope["path"], scope["query_string"], headers, body, source
-            )
+            request = HttpRequest(scope["method"], scope["path"], scope["query_string"], headers, body, source)
             return await self._endpoints[route.endpoint].handle(request, route)
         except OAuthError as error:
             return route.refuse(error, headers).with_headers(CLOSE)
@@ -79,9 +75,7 @@ class AsgiApp:
             correlation_id = str(uuid.uuid4())
             log.error("request_failed", correlation_id=correlation_id, path=scope["path"], exc_info=True)
             away = isinstance(error, StoreUnavailable)
-            answer = (
-                TemporarilyUnavailable("temporarily_unavailable") if away else ServerError("server_error")
-            )
+            answer = TemporarilyUnavailable("temporarily_unavailable") if away else ServerError("server_error")
             return route.refuse(answer, headers).with_headers((b"x-correlation-id", correlation_id.encode()))
 
     def _nothing_here(self, path: str) -> HttpResponse:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEADER_OCTETS: Final = 32 * 1024
 MAX_SENDING_S: Final = 10.0
@@ -74,7 +74,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def cut_off_if_slow(self, now: float) -> None:
         """Close the connection when its request has been unfinished for too long. `now` is the loop's time."""
         if self.sending_since is not None and now - self.sending_since > MAX_SENDING_S:
-            self._cut_off(SENDER_TOO_SLOW if self.cycle is None or not self.cycle.response_started else b"")
+            self._cut_off(b"" if self._is_answering() else SENDER_TOO_SLOW)
+
+    def _is_answering(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # None until the first request
+        return cycle is not None and cycle.response_started and not cycle.response_complete
 
     def _cut_off(self, answer: bytes) -> None:
         if not self.transport.is_closing():

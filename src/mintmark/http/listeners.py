@@ -64,9 +64,7 @@ def bind_sockets(listener: Listener, count: int) -> list[list[socket.socket]]:
     addresses = _resolve(listener)
     for family, address in addresses:
         _require_free(listener, family, address)
-    return [
-        [_bind(listener, family, address, shared=True) for family, address in addresses] for _ in range(count)
-    ]
+    return [[_bind(listener, family, address, shared=True) for family, address in addresses] for _ in range(count)]
 
 
 def _resolve(listener: Listener) -> list[tuple[int, tuple[object, ...]]]:
@@ -76,7 +74,7 @@ def _resolve(listener: Listener) -> list[tuple[int, tuple[object, ...]]]:
         raise SettingsError(f"listen: {listener.url}: {error.strerror}") from error
     wanted = dict.fromkeys((int(row[0]), tuple(row[4])) for row in found)
     # A machine may resolve localhost to ::1 and have no IPv6.
-    return [row for row in wanted if row[0] == socket.AF_INET or socket.has_ipv6 and _can_bind_ipv6()]
+    return [row for row in wanted if row[0] == socket.AF_INET or (socket.has_ipv6 and _can_bind_ipv6())]
 
 
 def _can_bind_ipv6() -> bool:
@@ -118,8 +116,6 @@ def load_tls(certificate: Path | None, private_key: Path | None) -> ssl.SSLConte
     try:
         context.load_cert_chain(certificate, private_key)
     except (OSError, ssl.SSLError) as error:
-        raise SettingsError(
-            f"tls_certificate {certificate}, tls_private_key {private_key}: {error}"
-        ) from error
+        raise SettingsError(f"tls_certificate {certificate}, tls_private_key {private_key}: {error}") from error
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -1,4 +1,6 @@
-"""From host and path to tenant, dialect and endpoint. The one place that decides the tenant, in this order:
+"""From host and path to tenant, dialect and endpoint: the one place that decides the tenant.
+
+In this order:
 
 1. the prefix `/t/{tenant}`, and for well-known documents the same after the well-known name;
 2. the `Host` header, if that host's tenant has the path;
@@ -71,8 +73,7 @@ def _tenant_routes(tenant: ServedTenant) -> Mapping[str, Route]:
     identifier = tenant.record.identifier
     by_identifier = {identifier: tenant} if identifier is not None else {}
     routes = {
-        path: Route(name, tenant.dialect, tenant, by_identifier)
-        for name, path in tenant.dialect.endpoints.items()
+        path: Route(name, tenant.dialect, tenant, by_identifier) for name, path in tenant.dialect.endpoints.items()
     }
     return routes | {path: Route("metadata", tenant.dialect, tenant) for path in WELL_KNOWN}
 
@@ -83,9 +84,7 @@ def _shared_routes(tenants: list[ServedTenant]) -> Mapping[str, Route]:
     for tenant in tenants:
         for path in (*tenant.dialect.endpoints.values(), *WELL_KNOWN):
             owners.setdefault(path, []).append(tenant)
-    return {
-        path: route for path, group in owners.items() if (route := _shared_route(path, group)) is not None
-    }
+    return {path: route for path, group in owners.items() if (route := _shared_route(path, group)) is not None}
 
 
 def _shared_route(path: str, owners: list[ServedTenant]) -> Route | None:

@@ -47,7 +47,7 @@ class HttpServer:
 
     async def _listen(self, binding: Binding) -> asyncio.Server:
         config = Config(
-            binding.app,  # type: ignore[arg-type]
+            binding.app,
             http=BoundedHttpProtocol,
             ws="none",
             lifespan="off",

@@ -137,9 +137,7 @@ CREDENTIALS_REFUSED: Final = "Client authentication failed."
 REASONS: Final[dict[str, ReasonRow]] = {
     "invalid_request": ReasonRow(InvalidRequest, "The request is malformed."),
     "method_not_allowed": ReasonRow(InvalidRequest, "This endpoint takes POST requests only.", 405),
-    "unsupported_content_type": ReasonRow(
-        InvalidRequest, "The content type of the request is not supported."
-    ),
+    "unsupported_content_type": ReasonRow(InvalidRequest, "The content type of the request is not supported."),
     "malformed_body": ReasonRow(InvalidRequest, "The request body is malformed."),
     "body_too_large": ReasonRow(InvalidRequest, "The request body is too large.", 413),
     "repeated_parameter": ReasonRow(InvalidRequest, "A parameter is repeated."),
@@ -166,13 +164,9 @@ REASONS: Final[dict[str, ReasonRow]] = {
     "invalid_scope": ReasonRow(InvalidScope, "The requested scope is invalid."),
     "malformed_scope": ReasonRow(InvalidScope, "The requested scope is malformed."),
     "scope_not_allowed": ReasonRow(InvalidScope, "The requested scope is unknown or exceeds the client's."),
-    "unsupported_response_type": ReasonRow(
-        UnsupportedResponseType, "This server has no authorization endpoint grant."
-    ),
+    "unsupported_response_type": ReasonRow(UnsupportedResponseType, "This server has no authorization endpoint grant."),
     "server_error": ReasonRow(ServerError, "The server met an unexpected condition.", 500),
-    "temporarily_unavailable": ReasonRow(
-        TemporarilyUnavailable, "The server is not available, try later.", 503
-    ),
+    "temporarily_unavailable": ReasonRow(TemporarilyUnavailable, "The server is not available, try later.", 503),
     "too_many_attempts": ReasonRow(TemporarilyUnavailable, "Too many failed attempts, try again later.", 429),
 }
 """The closed list. A dialect's error rows are keyed by these; a reason without a row falls back to its code's."""

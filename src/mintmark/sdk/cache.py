@@ -118,9 +118,7 @@ class TokenCache:
 class AsyncTokenCache:
     """For asyncio: as `TokenCache`. A caller that is cancelled leaves the fetch to those who still wait."""
 
-    def __init__(
-        self, fetch: Callable[[], Awaitable[TokenResponse]], *, clock: Clock = time.monotonic
-    ) -> None:
+    def __init__(self, fetch: Callable[[], Awaitable[TokenResponse]], *, clock: Clock = time.monotonic) -> None:
         self._fetch = fetch
         self._shelf = _Shelf(clock)
         self._flight: asyncio.Task[TokenResponse] | None = None

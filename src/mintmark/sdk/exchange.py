@@ -134,21 +134,15 @@ def _make_token_request(dialect: Dialect, request: ClientCredentialsRequest) -> 
     for row in dialect.definition.wire.request.parameters:
         if GRANT_TYPE in row.required_for and getattr(request, row.canonical, None) is None:
             raise SettingsError(f"{row.canonical}: the {dialect.name} dialect needs it")
-    credentials = ClientCredentials(
-        _choose_method(dialect, request.method), request.client_id, request.client_secret
-    )
-    return TokenRequest(
-        GRANT_TYPE, (credentials,), request.scope, tenant_identifier=request.tenant_identifier
-    )
+    credentials = ClientCredentials(_choose_method(dialect, request.method), request.client_id, request.client_secret)
+    return TokenRequest(GRANT_TYPE, (credentials,), request.scope, tenant_identifier=request.tenant_identifier)
 
 
 def _choose_method(dialect: Dialect, wanted: ClientAuthenticationMethod | None) -> ClientAuthenticationMethod:
     """A dialect that names no method has one place for credentials, which is that of `client_secret_post`."""
     known = dialect.authentication_methods or ("client_secret_post",)
     if wanted is not None and wanted not in known:
-        raise SettingsError(
-            f"method: {wanted} is not one of the {dialect.name} dialect's: {', '.join(known)}"
-        )
+        raise SettingsError(f"method: {wanted} is not one of the {dialect.name} dialect's: {', '.join(known)}")
     return "client_secret_basic" if (wanted or known[0]) == "client_secret_basic" else "client_secret_post"
 
 

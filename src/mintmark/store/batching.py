@@ -1,7 +1,7 @@
 """Group commit: one thread a process writes, and what gathers during one commit is the next.
 
-A batch of new tokens alone is a single call into the driver, which begins, inserts, syncs and commits with Python's
-global lock released: each hand-over of that lock may cost more than the insert.
+A batch of new tokens alone is a single call into the driver, which begins, inserts, syncs and commits with
+Python's global lock released: each hand-over of that lock may cost more than the insert.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from mintmark.protocol.errors import StoreError, StoreUnavailable
 from mintmark.store.faults import read_fault
 from mintmark.store.prepared import PreparedInsert
 from mintmark.store.records import TokenRecord
-from mintmark.store.sqlite import BEGIN, WriteLock
+from mintmark.store.sqlite import BEGIN, OPENED_ELSEWHERE, WriteLock
 from mintmark.store.tables import TOKEN
 
 Result = TypeVar("Result")
 Work = Callable[[Connection], Any]
-"""What one caller wants done in a transaction that it may share with others. It must not end the transaction."""
+"""What one caller wants done in a transaction that it shares with others, and therefore does not end."""
 
 MAX_ROWS: Final = 400
 """Rows of one statement, and about the rows of one batch. 3600 values; SQLite takes at least 32766."""
@@ -122,14 +122,14 @@ class GroupCommit:
 
     def _check_usable(self) -> None:
         if self._process != os.getpid():
-            raise StoreError("this store was opened before the process forked; open one in each process")
+            raise StoreError(OPENED_ELSEWHERE)
         if self._is_closed:
             raise StoreUnavailable("the store is closed")
         if self._queue.qsize() >= MAX_WAITING:
             raise StoreUnavailable("too many writes are waiting")
 
     def _give_up(self, job: Job) -> None:
-        """Refuse a job that has waited too long, but only one that the writer has not begun and now never will."""
+        """Refuse a job that has waited too long, if the writer has not begun it; now it never will."""
         with self._claiming:
             if not job.is_begun and not job.future.done():
                 job.future.set_exception(StoreUnavailable("the database was locked for too long"))
@@ -176,7 +176,7 @@ class GroupCommit:
             return []
         try:
             return [Outcome(job, result) for job, result in zip(batch, self._commit(batch), strict=True)]
-        except Exception as error:  # noqa: BLE001 - whatever it was, each caller must hear of its own end
+        except Exception as error:  # whatever it was, each caller must hear of its own end
             self._roll_back()
             return self._settle_failed(batch, error)
 
@@ -188,7 +188,7 @@ class GroupCommit:
         return self._settle(batch[:middle]) + self._settle(batch[middle:])
 
     def _commit(self, batch: Sequence[Job]) -> list[object]:
-        """Write the batch in one transaction and return the results in order. Raises: what a job raises, DBAPIError."""
+        """Write the batch in one transaction; return the results in order. Raises: DBAPIError, a job's."""
         rows = [row for job in batch for row in job.rows]
         if len(rows) <= MAX_ROWS and all(job.work is None for job in batch):
             add_tokens(self._connection, rows)
@@ -213,7 +213,7 @@ def add_tokens(connection: Connection, rows: Sequence[TokenRecord]) -> None:
 
 
 def read_error(error: Exception) -> Exception:
-    """Return the error that a caller is told: a new one for a driver's, so that callers do not share a traceback."""
+    """Return the error that a caller is told: for a driver's a new one, so that no traceback is shared."""
     if not isinstance(error, DBAPIError):
         return error
     fault = read_fault(error)
@@ -222,7 +222,7 @@ def read_error(error: Exception) -> Exception:
 
 
 def tell_all(outcomes: Sequence[Outcome]) -> None:
-    """Wake the callers: one call into an event loop for the whole batch, since each such call is a system call."""
+    """Wake the callers by one call into their event loop for the whole batch: each is a system call."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
     for outcome in outcomes:
         by_loop.setdefault(outcome.job.loop, []).append(outcome)

@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mintmark.protocol.errors import NotFound
 from mintmark.store.batching import GroupCommit
@@ -56,8 +56,7 @@ PAGE: Final = (
     select(*ON_PAGE.c, *SECRET_COLUMNS)
     .outerjoin(
         CLIENT_SECRET,
-        (CLIENT_SECRET.c.tenant_id == ON_PAGE.c.tenant_id)
-        & (CLIENT_SECRET.c.client_id == ON_PAGE.c.client_id),
+        (CLIENT_SECRET.c.tenant_id == ON_PAGE.c.tenant_id) & (CLIENT_SECRET.c.client_id == ON_PAGE.c.client_id),
     )
     .order_by(ON_PAGE.c.client_id, *NEWEST_FIRST)
 )
@@ -83,7 +82,9 @@ class SqlClients:
         self._writer = writer
 
     async def add(self, clients: Sequence[ClientRecord]) -> None:
-        """Add clients with their secrets, all or none. Tokens wait meanwhile: bring thousands, not millions, at once.
+        """Add clients with their secrets, all or none.
+
+        Tokens wait meanwhile: bring thousands at once, not millions.
 
         Raises: AlreadyExists, NotFound (the tenant), StoreUnavailable.
         """
@@ -103,7 +104,7 @@ class SqlClients:
         await self._writer.run(revised(partial(rewrite_client, client=client)))
 
     async def remove(self, tenant_id: str, client_id: str) -> None:
-        """Remove the client, its secrets and its reusable tokens' slots. Raises: NotFound, StoreUnavailable."""
+        """Remove the client, its secrets and its reuse slots. Raises: NotFound, StoreUnavailable."""
         await self._writer.run(revised(partial(erase_client, tenant_id=tenant_id, client_id=client_id)))
 
     async def add_secret(self, secret: SecretRecord) -> None:
@@ -118,7 +119,7 @@ class SqlClients:
 
 def read_client(connection: Connection, tenant_id: str, client_id: str) -> ClientRecord | None:
     """Return the client with its secrets, or None. Raises: DBAPIError."""
-    rows = FIND.run(connection, tenant_id, client_id).all()
+    rows = FIND.rows(connection, tenant_id, client_id)
     return client_from_rows(rows) if rows else None
 
 
@@ -194,8 +195,8 @@ def secret_values(secret: SecretRecord) -> dict[str, object]:
     }
 
 
-def client_from_rows(rows: Sequence[Row[*tuple[Any, ...]]]) -> ClientRecord:
-    """Return the client of these rows: one for each secret, or a single one without. By position, for speed."""
+def client_from_rows(rows: Sequence[Sequence[Any]]) -> ClientRecord:
+    """Return the client of these rows: one for each secret, or a single one without. Hot: by position."""
     tenant_id, client_id, name, is_disabled, grants, methods, scope, audience, rules, created_at = rows[0][
         :SECRETS_START
     ]
@@ -214,9 +215,7 @@ def client_from_rows(rows: Sequence[Row[*tuple[Any, ...]]]) -> ClientRecord:
     )
 
 
-def secrets_from_rows(
-    rows: Sequence[Row[*tuple[Any, ...]]], tenant_id: str, client_id: str
-) -> tuple[SecretRecord, ...]:
+def secrets_from_rows(rows: Sequence[Sequence[Any]], tenant_id: str, client_id: str) -> tuple[SecretRecord, ...]:
     """Return the secrets of a client's rows; a client without one has a row whose secret is all NULL."""
     return tuple(
         SecretRecord(

@@ -58,7 +58,7 @@ def revised(work: Callable[[Connection], Result]) -> Callable[[Connection], Resu
 
 def read_revision(connection: Connection) -> int:
     """Return the revision. Raises: DBAPIError."""
-    return int(READ_REVISION.run(connection).scalar_one())
+    return int(READ_REVISION.rows(connection)[0][0])
 
 
 def read_fact(connection: Connection, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What a database says when it cannot, told in the store's own errors. No parameter of a statement is ever in the text."""
+"""What a database says when it cannot, in the store's own errors. No parameter is ever in their text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MISSING_PARENT_CODES: Final = frozenset({sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY})
 
 
 def read_fault(error: DBAPIError) -> StoreError:
-    """Return the store's error for a driver's: what is there twice, what is missing, else that the store is away."""
+    """Return the store's error for a driver's: there twice, missing, or the store is away."""
     text = str(error.orig)
     code = getattr(error.orig, "sqlite_errorcode", None)
     if isinstance(error, IntegrityError) and code in DUPLICATE_CODES:

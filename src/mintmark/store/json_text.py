@@ -17,10 +17,10 @@ def write_json(value: object) -> str:
 
 
 def read_names(text: str) -> tuple[str, ...]:
-    """Return the strings of a JSON array. Raises: msgspec.DecodeError, when somebody else wrote the column."""
+    """Return the strings of a JSON array. Raises: msgspec.DecodeError (another wrote the column)."""
     return _NAMES.decode(text)
 
 
 def read_object(text: str) -> dict[str, Any]:
-    """Return a JSON object. Raises: msgspec.DecodeError, when somebody else wrote the column."""
+    """Return a JSON object. Raises: msgspec.DecodeError (another wrote the column)."""
     return _OBJECT.decode(text)

@@ -16,9 +16,7 @@ from mintmark.store.records import KeyRecord
 from mintmark.store.tables import SIGNING_KEY
 
 ADD: Final = insert(SIGNING_KEY)
-LIST: Final = select(SIGNING_KEY).order_by(
-    SIGNING_KEY.c.created_at, SIGNING_KEY.c.tenant_id, SIGNING_KEY.c.kid
-)
+LIST: Final = select(SIGNING_KEY).order_by(SIGNING_KEY.c.created_at, SIGNING_KEY.c.tenant_id, SIGNING_KEY.c.kid)
 LIST_OF_TENANT: Final = LIST.where(SIGNING_KEY.c.tenant_id == bindparam("of_tenant"))
 REPLACE: Final = update(SIGNING_KEY).where(
     SIGNING_KEY.c.tenant_id == bindparam("of_tenant"), SIGNING_KEY.c.kid == bindparam("of_kid")

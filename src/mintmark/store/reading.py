@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from mintmark.protocol.errors import StoreError
 from mintmark.store.faults import read_fault
+from mintmark.store.sqlite import OPENED_ELSEWHERE
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -17,13 +20,14 @@ Result = TypeVar("Result")
 class Reader:
     """A connection that only reads, used from the thread of the event loop.
 
-    A point read of SQLite takes some ten microseconds, less than the way to a thread and back: it runs inline.
+    A point read of SQLite takes tens of microseconds, less than going to a thread and back: it runs inline.
     A database behind a network will want a thread here, and only here.
     """
 
     def __init__(self, connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA query_only = ON")
         self._connection = connection
+        self._process = os.getpid()
 
     async def run(
         self,
@@ -33,6 +37,8 @@ class Reader:
         **kwargs: Given.kwargs,
     ) -> Result:
         """Return what `read` returns, given the connection. Raises: StoreUnavailable, StoreError."""
+        if self._process != os.getpid():
+            raise StoreError(OPENED_ELSEWHERE)
         try:
             return read(self._connection, *args, **kwargs)
         except DBAPIError as error:

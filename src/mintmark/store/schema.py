@@ -1,4 +1,7 @@
-"""Which schema a database has, and how it gets the current one. The usual start does not import Alembic: it is slow."""
+"""Which schema a database has, and how it gets the current one.
+
+The usual start only compares two numbers and does not import Alembic, which is slow.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ SchemaState = Literal["absent", "current", "old", "newer"]
 
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 VERSION_TABLE: Final = "alembic_version"
+READ_VERSION: Final = "SELECT version_num FROM alembic_version"
 
 REMEDIES: Final[dict[SchemaState, str]] = {
     "absent": "it is empty; run `mintmark migrate`",
@@ -48,14 +52,14 @@ def schema_state(url: str) -> SchemaState:
 
 
 def check_current(url: str) -> None:
-    """Make sure that the schema is the current one. Raises: as `schema_state`, and StoreError if it is another."""
+    """Make sure that the schema is current. Raises: as `schema_state`, and StoreError if it is another."""
     state = schema_state(url)
     if state != "current":
         raise StoreError(f"database {database_path(url)}: {REMEDIES[state]}")
 
 
 def migrate(url: str) -> None:
-    """Bring the database to the current schema, creating it where there is none. All in one transaction, or nothing.
+    """Bring the database to the current schema, creating it where there is none: in one transaction.
 
     Raises: SettingsError (the URL, the directory, not a database), StoreError (another's, a later release's),
         StoreUnavailable.
@@ -81,7 +85,7 @@ def read_state(connection: Connection, path: Path) -> SchemaState:
         return "absent"
     if VERSION_TABLE not in names:
         raise StoreError(f"database {path}: these tables are not Mintmark's")
-    version = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION_TABLE}").scalar_one()  # noqa: S608
+    version = connection.exec_driver_sql(READ_VERSION).scalar_one()
     if version == HEAD:
         return "current"
     return "old" if version in REVISIONS else "newer"
@@ -105,8 +109,8 @@ def upgrade(connection: Connection, path: Path) -> None:
 
 def run_scripts(connection: Connection) -> None:
     """Let Alembic run its scripts on this connection. Raises: DBAPIError."""
-    from alembic import command
-    from alembic.config import Config
+    from alembic import command  # noqa: PLC0415 - the usual start must not wait for it
+    from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     # An ini value: a per cent sign in the path would be read as an interpolation.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
+
 from mintmark.store.batching import GroupCommit
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
@@ -14,7 +16,7 @@ from mintmark.store.tokens import SqlTokens
 
 
 class SqlStore:
-    """Implements `interface.Store`. Use it from one event loop's thread; open one in each process, after the fork."""
+    """Implements `interface.Store`. Use it from the thread of one event loop; open one in each process."""
 
     def __init__(self, reader: Reader, writer: GroupCommit) -> None:
         self._reader = reader
@@ -32,13 +34,16 @@ class SqlStore:
         Args:
             url: `sqlite:////absolute/path` or `sqlite:///relative/path`.
 
-        Raises: SettingsError (the URL, the directory, not a database), StoreError (another schema), StoreUnavailable.
+        Raises: SettingsError (URL, directory, not a database), StoreError (another schema), StoreUnavailable.
         """
         check_current(url)
         path = database_path(url)
-        reader = Reader(open_connection(path, "rw"))
-        lock = WriteLock(path)
-        return cls(reader, GroupCommit(open_writer(path, lock), lock))
+        with ExitStack() as opened:
+            lock = opened.enter_context(closing(WriteLock(path)))
+            connection = opened.enter_context(open_writer(path, lock))
+            reader = opened.enter_context(closing(Reader(open_connection(path, "rw"))))
+            opened.pop_all()
+        return cls(reader, GroupCommit(connection, lock))
 
     async def close(self) -> None:
         """Finish what is in hand and let go of the database. A second call does nothing."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from mintmark.protocol.errors import SettingsError, StoreError, StoreUnavailable
@@ -22,10 +22,14 @@ from mintmark.protocol.errors import SettingsError, StoreError, StoreUnavailable
 BUSY_TIMEOUT_MS: Final = 5000
 CACHED_STATEMENTS: Final = 128
 WAL_PAGES: Final = 4000
-"""About 16 MB of log between checkpoints: measured 10-15 % above the default of 1000 pages; more gave nothing."""
+"""About 16 MB of log between checkpoints."""
 
 BEGIN: Final = "BEGIN IMMEDIATE"
-"""A transaction that will write says so at once: one that finds out later may be refused instead of waiting."""
+"""A transaction that will write says so at once; one that finds out later may be refused, not queued."""
+
+OPENED_ELSEWHERE: Final = "this store was opened before the process forked; open one in each process"
+
+URL_FORM: Final = "write sqlite:////absolute/path/to/mintmark.db"
 
 OWNER_ONLY: Final = 0o600
 
@@ -40,19 +44,16 @@ EVERY_CONNECTION: Final = (
 
 
 def database_path(url: str) -> Path:
-    """Return the path in `sqlite:///relative` or `sqlite:////absolute`.
+    """Return the path in `sqlite:///relative` or `sqlite:////absolute`, as it stands, nothing decoded.
 
     Raises: SettingsError (another database, no file). The URL is not echoed: it may hold a password.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise SettingsError("database: not a URL; write sqlite:////absolute/path/to/mintmark.db") from None
-    if parsed.get_backend_name() != "sqlite":
-        raise SettingsError(f"database: {parsed.get_backend_name()} is not supported; use sqlite:////path")
-    if parsed.database in (None, "", ":memory:") or str(parsed.database).startswith("file:"):
-        raise SettingsError("database: name a file, as in sqlite:////absolute/path/to/mintmark.db")
-    return Path(str(parsed.database))
+    scheme, separator, path = url.partition(":///")
+    if scheme != "sqlite" or not separator:
+        raise SettingsError(f"database: not a SQLite URL; {URL_FORM}")
+    if path in ("", ":memory:") or "?" in path or path.startswith("file:"):
+        raise SettingsError(f"database: the URL names no file, or more than a file; {URL_FORM}")
+    return Path(path)
 
 
 def create_file(path: Path) -> None:
@@ -72,19 +73,30 @@ def open_connection(path: Path, mode: str) -> Connection:
     """Return a connection in autocommit: whoever wants more than one statement in a transaction says BEGIN.
 
     Args:
-        mode: `rw`, or `ro` to change nothing. Neither creates the file.
+        path: the database, which is not created.
+        mode: `rw`, or `ro` to change nothing.
 
     Raises: SettingsError (no such file, not writable, not a database), StoreUnavailable.
     """
     check_access(path, mode)
     try:
-        connection = open_engine(path, mode).connect()
-        for pragma in EVERY_CONNECTION:
-            connection.exec_driver_sql(pragma)
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").all()
+        with ExitStack() as opened:
+            connection = opened.enter_context(open_engine(path, mode).connect())
+            set_up(connection)
+            opened.pop_all()
     except DBAPIError as error:
         raise opening_fault(error, path) from error
     return connection
+
+
+def set_up(connection: Connection) -> None:
+    """Set what SQLite does not keep in the file, and read it once to know it for a database.
+
+    Raises: DBAPIError.
+    """
+    for pragma in EVERY_CONNECTION:
+        connection.exec_driver_sql(pragma)
+    connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").all()
 
 
 def open_writer(path: Path, lock: WriteLock) -> Connection:

@@ -101,9 +101,7 @@ CLIENT_SECRET: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     PrimaryKeyConstraint("tenant_id", "client_id", "secret_id"),
-    ForeignKeyConstraint(
-        ["tenant_id", "client_id"], ["client.tenant_id", "client.client_id"], ondelete="CASCADE"
-    ),
+    ForeignKeyConstraint(["tenant_id", "client_id"], ["client.tenant_id", "client.client_id"], ondelete="CASCADE"),
 )
 
 SIGNING_KEY: Final = Table(
@@ -121,7 +119,7 @@ SIGNING_KEY: Final = Table(
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
 )
 
-# No foreign key to the client: it would cost every issue a look-up, and the removal of a client an index here.
+# No foreign key to the client: it would cost every token a look-up, and removing a client an index here.
 # The columns stand in the order of `TokenRecord`'s fields.
 TOKEN: Final = Table(
     "token",

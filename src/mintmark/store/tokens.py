@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+from msgspec.structs import asdict
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from mintmark.store.batching import GroupCommit, add_tokens
@@ -15,8 +16,8 @@ from mintmark.store.records import ReusableToken, ReuseSlot, TokenRecord
 from mintmark.store.tables import REUSE_SLOT, TOKEN
 
 IS_SLOT: Final = (
-    REUSE_SLOT.c.tenant_id == bindparam("of_tenant"),
-    REUSE_SLOT.c.client_id == bindparam("of_client"),
+    REUSE_SLOT.c.tenant_id == bindparam("of_tenant_id"),
+    REUSE_SLOT.c.client_id == bindparam("of_client_id"),
     REUSE_SLOT.c.scope == bindparam("of_scope"),
     REUSE_SLOT.c.audience == bindparam("of_audience"),
 )
@@ -27,8 +28,8 @@ FIND_REUSABLE: Final = Prepared(
         *IS_SLOT, REUSE_SLOT.c.expires_at > bindparam("after")
     )
 )
-CLEAR_SLOT: Final = Prepared(delete(REUSE_SLOT).where(*IS_SLOT))
-FILL_SLOT: Final = Prepared(insert(REUSE_SLOT))
+CLEAR_SLOT: Final = delete(REUSE_SLOT).where(*IS_SLOT)
+FILL_SLOT: Final = insert(REUSE_SLOT)
 
 
 class SqlTokens:
@@ -50,7 +51,7 @@ class SqlTokens:
         return await self._reader.run(read_token, digest)
 
     async def find_reusable(self, slot: ReuseSlot, expires_after: int) -> ReusableToken | None:
-        """Return the slot's token if it expires after the given second, else None. Raises: StoreUnavailable."""
+        """Return the slot's token if it expires after that second, else None. Raises: StoreUnavailable."""
         return await self._reader.run(read_slot, slot, expires_after)
 
     async def add_reusable(
@@ -68,15 +69,13 @@ class SqlTokens:
 
 def read_token(connection: Connection, digest: bytes) -> TokenRecord | None:
     """Return the token with this digest, or None. Raises: DBAPIError."""
-    rows = FIND.run(connection, digest).all()
+    rows = FIND.rows(connection, digest)
     return TokenRecord(*rows[0]) if rows else None
 
 
 def read_slot(connection: Connection, slot: ReuseSlot, expires_after: int) -> ReusableToken | None:
     """Return the live token of the slot, or None. Raises: DBAPIError."""
-    rows = FIND_REUSABLE.run(
-        connection, slot.tenant_id, slot.client_id, slot.scope, slot.audience, expires_after
-    ).all()
+    rows = FIND_REUSABLE.rows(connection, slot.tenant_id, slot.client_id, slot.scope, slot.audience, expires_after)
     return ReusableToken(*rows[0]) if rows else None
 
 
@@ -95,8 +94,7 @@ def fill_slot(
     live = read_slot(connection, slot, expires_after)
     if live is not None:
         return live
-    names = (slot.tenant_id, slot.client_id, slot.scope, slot.audience)
     add_tokens(connection, [record])
-    CLEAR_SLOT.run(connection, *names)
-    FILL_SLOT.run(connection, *names, token.digest, token.sealed, token.expires_at)
+    connection.execute(CLEAR_SLOT, {f"of_{name}": value for name, value in asdict(slot).items()})
+    connection.execute(FILL_SLOT, {**asdict(slot), **asdict(token)})
     return token

@@ -5,29 +5,20 @@ RFC: 7516, 7519 section 11.2.
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 from joserfc import jwe
 
 from mintmark.grants.policy import AccessGrant
 from mintmark.grants.rules import IdTokenForm
-from mintmark.tokens.jwt_profile import Moment, encode_header, sign_jwt, write_claims
+from mintmark.tokens.jwt_profile import Moment, sign_jwt, write_payload
 from mintmark.tokens.keys import ENCRYPTION_ALG, EncryptionKey, SigningKey
-
-HEADER: Final = ("kid", "typ", "alg")
 
 
 def mint_id_token(
     form: IdTokenForm, grant: AccessGrant, moment: Moment, *, signing: SigningKey, encryption: EncryptionKey
 ) -> str:
-    """Make the signed JWT; the granted scope-tokens, as a JSON array, are a compact JWE (`dir`, A256GCM) inside it."""
-    claims = write_claims(form.claims, grant, moment)
-    secret = msgspec.json.encode(grant.scope)
+    """Make the signed JWT; the granted scope-tokens, a JSON array, are a compact JWE (`dir`, A256GCM) inside it."""
     header = {"alg": "dir", "enc": ENCRYPTION_ALG, "kid": encryption.kid}
-    for row in form.claims:
-        if row.value == "encrypted_scope":
-            claims[row.claim] = jwe.encrypt_compact(header, secret, encryption.jwk)
-    return sign_jwt(
-        encode_header(HEADER, form.typ, signing.alg, signing.kid), msgspec.json.encode(claims), signing
-    )
+    encrypted = jwe.encrypt_compact(header, msgspec.json.encode(grant.scope), encryption.jwk)
+    payload = write_payload(form, grant, moment, encrypted_scope=b'"%b"' % encrypted.encode())
+    return sign_jwt(form, form.typ, payload, signing)

@@ -1,86 +1,115 @@
-"""JWT access tokens: the header and claims that a system's rules list, in their order, signed.
+"""JWTs: the header and claims that a system's rules list, in their order, signed.
 
+What is the same in every token of a client, scope and audience is written once and kept as a template.
 RFC: 7515 section 3.1, RFC: 9068 section 2.
 """
 
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from mintmark.grants.policy import AccessGrant
-from mintmark.grants.rules import ClaimRow, ClaimValue
+from mintmark.grants.rules import ClaimRow, ClaimValue, JwtForm
 from mintmark.protocol.scope import format_scope
 from mintmark.tokens.keys import SigningKey
 from mintmark.tokens.opaque import format_uuid4
 
 JTI_OCTETS: Final = 16
+MAX_TEMPLATES: Final = 4096
+PLACE: Final = re.compile(rb"\x00([a-z_]+)\x00")
+URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _encode_json = msgspec.json.Encoder().encode
 
 
+class Subject(msgspec.Struct, frozen=True):
+    """What is the same in every JWT of a client, scope and audience."""
+
+    issuer: str
+    client_id: str
+    audience: tuple[str, ...]
+    scope: tuple[str, ...]
+
+
 class Moment(msgspec.Struct, frozen=True, gc=False):
-    """What a JWT has beside its grant: when it is made, how long it lives (seconds), and the octets of its `jti`."""
+    """What is new in every JWT: its times (seconds since 1970-01-01T00:00:00Z) and the octets of its `jti`."""
 
     now: int
     lifetime_s: int
     jti: bytes
 
 
-CLAIM_VALUES: Final[dict[ClaimValue, Callable[[AccessGrant, Moment], Any]]] = {
-    "issuer": lambda grant, moment: grant.issuer,
-    "client_id": lambda grant, moment: grant.client_id,
-    "audience": lambda grant, moment: grant.audience if len(grant.audience) > 1 else grant.audience[0],
-    "scope": lambda grant, moment: format_scope(grant.scope) or None,
-    "scope_array": lambda grant, moment: grant.scope or None,
-    "issued_at": lambda grant, moment: moment.now,
-    "expires_at": lambda grant, moment: moment.now + moment.lifetime_s,
-    "jwt_id": lambda grant, moment: format_uuid4(moment.jti),
+CLAIM_VALUES: Final[dict[ClaimValue, Callable[[Subject], Any]]] = {
+    "issuer": lambda subject: subject.issuer,
+    "client_id": lambda subject: subject.client_id,
+    "audience": lambda subject: subject.audience if len(subject.audience) > 1 else subject.audience[0],
+    "scope": lambda subject: format_scope(subject.scope) or None,
+    "scope_array": lambda subject: subject.scope or None,
 }
-"""Each claim value of the closed list that needs no key; None leaves the claim out."""
-
-
-def write_claims(rows: tuple[ClaimRow, ...], grant: AccessGrant, moment: Moment) -> dict[str, Any]:
-    """Return the claims that rows list, in order. A value that needs a key is left to the caller."""
-    claims: dict[str, Any] = {}
-    for row in rows:
-        if row.value is None:
-            claims[row.claim] = row.constant
-        elif (write := CLAIM_VALUES.get(row.value)) is not None and (
-            value := write(grant, moment)
-        ) is not None:
-            claims[row.claim] = value
-    return claims
+"""The claim values that belong to the subject; None leaves the claim out. The others are places in the template."""
 
 
 def mint_jwt(grant: AccessGrant, moment: Moment, key: SigningKey) -> str:
     """Make a signed JWT access token. RFC: 9068 section 2."""
     form = grant.rules.jwt
-    payload = _encode_json(write_claims(form.claims, grant, moment))
+    return sign_jwt(form, grant.token.typ, write_payload(form, grant, moment), key)
+
+
+def write_payload(form: JwtForm, grant: AccessGrant, moment: Moment, **others: bytes) -> bytes:
+    """Write the claims of a form as JSON.
+
+    Args:
+        others: JSON text of values that need a key, by the name of the claim value.
+    """
+    values: Mapping[bytes, bytes] = {
+        b"issued_at": b"%d" % moment.now,
+        b"expires_at": b"%d" % (moment.now + moment.lifetime_s),
+        b"jwt_id": b'"%b"' % format_uuid4(moment.jti).encode(),
+        **{name.encode(): value for name, value in others.items()},
+    }
+    return _template(form, grant.issuer, grant.client_id, grant.audience, grant.scope) % values
+
+
+@lru_cache(maxsize=MAX_TEMPLATES)
+def _template(form: JwtForm, issuer: str, client_id: str, audience: tuple[str, ...], scope: tuple[str, ...]) -> bytes:
+    """Return the payload as a format for `%`, with a place for each value that is new in every token."""
+    claims = _static_claims(form.claims, Subject(issuer, client_id, audience, scope))
+    payload = _encode_json(claims)
     if form.escape_slash:
         payload = payload.replace(b"/", b"\\/")
-    return sign_jwt(encode_header(form.header, grant.token.typ, key.alg, key.kid), payload, key)
+    return PLACE.sub(rb"%(\1)b", payload.replace(b"%", b"%%"))
 
 
-def sign_jwt(header: bytes, payload: bytes, key: SigningKey) -> str:
-    """Return the compact form of a JWS over a payload; the header comes in base64url. RFC: 7515 section 3.1."""
-    signing_input = header + b"." + _base64url(payload)
+def _static_claims(rows: tuple[ClaimRow, ...], subject: Subject) -> dict[str, Any]:
+    claims: dict[str, Any] = {}
+    for row in rows:
+        if row.value is None:
+            claims[row.claim] = row.constant
+        elif row.value not in CLAIM_VALUES:
+            # JSON text never holds a NUL, so nothing that a caller chose can look like a place.
+            claims[row.claim] = msgspec.Raw(b"\x00%b\x00" % row.value.encode())
+        elif (value := CLAIM_VALUES[row.value](subject)) is not None:
+            claims[row.claim] = value
+    return claims
+
+
+def sign_jwt(form: JwtForm, typ: str, payload: bytes, key: SigningKey) -> str:
+    """Return the compact form of a JWS over a payload. RFC: 7515 section 3.1."""
+    signing_input = encode_header(form.header, typ, key.alg, key.kid) + _base64url(payload)
     return (signing_input + b"." + _base64url(key.sign(signing_input))).decode()
 
 
 @lru_cache(maxsize=1024)
 def encode_header(names: tuple[str, ...], typ: str, alg: str, kid: str) -> bytes:
-    """Return a JOSE header in base64url, its members in the order given. RFC: 7515 section 4.1."""
+    """Return a JOSE header in base64url and a dot, its members in the order given. RFC: 7515 section 4.1."""
     values = {"typ": typ, "alg": alg, "kid": kid}
-    return _base64url(_encode_json({name: values[name] for name in names}))
+    return _base64url(_encode_json({name: values[name] for name in names})) + b"."
 
 
 def _base64url(octets: bytes) -> bytes:
-    text = binascii.b2a_base64(octets, newline=False).rstrip(b"=")
-    return text.translate(_URL_SAFE)
-
-
-_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+    return binascii.b2a_base64(octets, newline=False).rstrip(b"=").translate(URL_SAFE)

@@ -69,7 +69,7 @@ class AlgorithmRow(NamedTuple):
 
     generate: Callable[[], PrivateKey]
     signer: Callable[[Any], Sign]
-    jwk: type[RSAKey] | type[ECKey] | type[OKPKey]
+    export: Callable[[Any], RSAKey | ECKey | OKPKey]
 
 
 def _rs256(key: rsa.RSAPrivateKey) -> Sign:
@@ -92,9 +92,9 @@ def _eddsa(key: ed25519.Ed25519PrivateKey) -> Sign:
 
 
 ALGORITHMS: Final[dict[str, AlgorithmRow]] = {
-    "RS256": AlgorithmRow(lambda: rsa.generate_private_key(65537, RSA_BITS), _rs256, RSAKey),
-    "ES256": AlgorithmRow(lambda: ec.generate_private_key(ec.SECP256R1()), _es256, ECKey),
-    "EdDSA": AlgorithmRow(ed25519.Ed25519PrivateKey.generate, _eddsa, OKPKey),
+    "RS256": AlgorithmRow(lambda: rsa.generate_private_key(65537, RSA_BITS), _rs256, RSAKey.import_key),
+    "ES256": AlgorithmRow(lambda: ec.generate_private_key(ec.SECP256R1()), _es256, ECKey.import_key),
+    "EdDSA": AlgorithmRow(ed25519.Ed25519PrivateKey.generate, _eddsa, OKPKey.import_key),
 }
 
 
@@ -102,7 +102,7 @@ def generate_signing_key(tenant_id: str, alg: str, *, kid: str, now: int, master
     """Make a signing key, its private half sealed under the master key (PKCS#8 DER, bound to tenant and kid)."""
     private_key = ALGORITHMS[alg].generate()
     der = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    public = ALGORITHMS[alg].jwk.import_key(private_key.public_key()).as_dict(private=False)
+    public = ALGORITHMS[alg].export(private_key.public_key()).as_dict(private=False)
     jwk = {"kid": kid, "use": "sig", "alg": alg} | {
         name: public[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in public
     }

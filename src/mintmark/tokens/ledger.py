@@ -5,7 +5,6 @@ A token that may be handed out again is sealed in its slot; of parallel requests
 
 from __future__ import annotations
 
-
 from mintmark.authentication.master_key import MasterKey
 from mintmark.grants.policy import AccessGrant
 from mintmark.protocol.messages import TokenResponse
@@ -46,9 +45,7 @@ class TokenLedger:
     async def _add_reusable(self, minted: MintedToken, now: int) -> TokenResponse:
         grant, record = minted.grant, minted.records[0]
         sealed = self._master_key.seal(minted.response.access_token.encoded(), _purpose(record.digest))
-        live = await self._store.add_reusable(
-            record, reuse_slot(grant), sealed, now + grant.token.reuse_remainder_s
-        )
+        live = await self._store.add_reusable(record, reuse_slot(grant), sealed, now + grant.token.reuse_remainder_s)
         return minted.response if live.digest == record.digest else self._reopen(live, grant, now)
 
     def _reopen(self, live: ReusableToken, grant: AccessGrant, now: int) -> TokenResponse:

@@ -30,14 +30,13 @@ class MintedToken(msgspec.Struct, frozen=True, gc=False):
     """Nothing for a JWT: it needs no row."""
 
 
-def mint_access_token(
-    grant: AccessGrant, keys: TenantKeys, *, now: int, randomness: Randomness
-) -> MintedToken:
+def mint_access_token(grant: AccessGrant, keys: TenantKeys, *, now: int, randomness: Randomness) -> MintedToken:
     """Make the access token that a grant asks for, with its refresh token and id_token where the system has them.
 
     Args:
         now: the moment of issue, whole seconds since 1970-01-01T00:00:00Z.
         randomness: gives that many random octets (`os.urandom`).
+
     Raises:
         KeyMissing: the tenant has no active key of the algorithm.
     """

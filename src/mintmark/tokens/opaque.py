@@ -35,9 +35,7 @@ def format_uuid(octets: bytes) -> str:
 
 def format_uuid4(octets: bytes) -> str:
     """Write 16 random octets as a version 4 UUID. RFC: 9562 section 5.4."""
-    return format_uuid(
-        octets[:6] + bytes((octets[6] & 0x0F | 0x40, octets[7], octets[8] & 0x3F | 0x80)) + octets[9:]
-    )
+    return format_uuid(octets[:6] + bytes((octets[6] & 0x0F | 0x40, octets[7], octets[8] & 0x3F | 0x80)) + octets[9:])
 
 
 def _hex(length: int, randomness: Randomness) -> str:

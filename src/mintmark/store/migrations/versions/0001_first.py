@@ -52,9 +52,7 @@ def create_tenants() -> None:
         sa.Column("tenant_id", NAME, nullable=False),
         sa.Column("position", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("host", name="pk_tenant_host"),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["tenant.tenant_id"], name="fk_tenant_host_tenant", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_tenant_host_tenant", ondelete="CASCADE"),
     )
     op.create_index("ix_tenant_host_tenant_id", "tenant_host", ["tenant_id"])
 
@@ -74,9 +72,7 @@ def create_clients() -> None:
         sa.Column("token_rules", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "client_id", name="pk_client"),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["tenant.tenant_id"], name="fk_client_tenant", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_client_tenant", ondelete="CASCADE"),
     )
     op.create_table(
         "client_secret",
@@ -111,9 +107,7 @@ def create_keys() -> None:
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "kid", name="pk_signing_key"),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["tenant.tenant_id"], name="fk_signing_key_tenant", ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_signing_key_tenant", ondelete="CASCADE"),
     )
 
 
@@ -162,6 +156,6 @@ def create_deployment() -> None:
         sa.Column("one", sa.Integer, nullable=False, autoincrement=False),
         sa.Column("number", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("one", name="pk_revision"),
-        sa.CheckConstraint("one = 1", name="ck_revision_single_row"),
+        sa.CheckConstraint("one = 1", name=op.f("ck_revision_single_row")),
     )
     op.bulk_insert(revisions, [{"one": 1, "number": 0}])

@@ -1,0 +1,491 @@
+"""What every store does, as sentences. A database plugs in with the fixtures `store`, `another_process`."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import pytest
+
+from mintmark.protocol.errors import AlreadyExists, NotFound, StoreUnavailable
+from mintmark.store.interface import Store
+from mintmark.store.records import (
+    ClientRecord,
+    KeyRecord,
+    ReusableToken,
+    ReuseSlot,
+    SecretRecord,
+    TenantRecord,
+    TokenRecord,
+)
+
+NOW = 1_800_000_000
+
+
+def digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def token(name: str, expires_at: int = NOW + 3600) -> TokenRecord:
+    return TokenRecord(digest(name), "acme", "meter", "access", "read", "https://api.example", NOW, expires_at)
+
+
+def slot(scope: str = "read") -> ReuseSlot:
+    return ReuseSlot("acme", "meter", scope, "https://api.example")
+
+
+def tenant(tenant_id: str = "acme", **changes: object) -> TenantRecord:
+    record = TenantRecord(tenant_id=tenant_id, dialect="oauth2", issuer=f"https://{tenant_id}.example")
+    return msgspec.structs.replace(record, **changes)
+
+
+def secret(secret_id: str, client_id: str = "meter", created_at: int = NOW) -> SecretRecord:
+    return SecretRecord(
+        secret_id=secret_id,
+        tenant_id="acme",
+        client_id=client_id,
+        kind="hmac-sha256",
+        hash="0" * 64,
+        created_at=created_at,
+    )
+
+
+def client(client_id: str = "meter", **changes: object) -> ClientRecord:
+    return msgspec.structs.replace(ClientRecord(tenant_id="acme", client_id=client_id), **changes)
+
+
+def key(kid: str, **changes: object) -> KeyRecord:
+    record = KeyRecord(
+        kid=kid,
+        tenant_id="acme",
+        use="sig",
+        alg="ES256",
+        state="active",
+        public_jwk={"kty": "EC", "crv": "P-256"},
+        sealed=b"\x00sealed\xff",
+        created_at=NOW,
+    )
+    return msgspec.structs.replace(record, **changes)
+
+
+@dataclass
+class Ended:
+    """How many of some parallel calls ended well, and what the others raised."""
+
+    well: int
+    errors: list[BaseException]
+
+
+async def all_of(calls: Sequence[Awaitable[object]]) -> Ended:
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    errors = [result for result in results if isinstance(result, BaseException)]
+    return Ended(len(results) - len(errors), errors)
+
+
+class TenantConformance:
+    async def test_a_tenant_is_found_as_it_was_added(self, store: Store) -> None:
+        acme = tenant(
+            hosts=("b.example", "a.example:8443"),
+            identifier="0a1b",
+            is_default=True,
+            is_suspended=True,
+            token_rules={"lifetime_s": 60, "nested": {"a": [1, None, "é"]}},
+            created_at=NOW,
+        )
+        await store.tenants.add(acme, [])
+        assert await store.tenants.find("acme") == acme
+
+    async def test_an_unknown_tenant_is_none(self, store: Store) -> None:
+        assert await store.tenants.find("nobody") is None
+
+    async def test_tenants_are_listed_by_id(self, store: Store) -> None:
+        for name in ("zeta", "acme", "m-2"):
+            await store.tenants.add(tenant(name, hosts=(f"{name}.example",)), [])
+        assert [each.tenant_id for each in await store.tenants.list()] == ["acme", "m-2", "zeta"]
+
+    async def test_a_tenant_comes_with_its_keys_or_not_at_all(self, store: Store) -> None:
+        with pytest.raises(AlreadyExists):
+            await store.tenants.add(tenant(), [key("k"), key("k")])
+        assert await store.tenants.find("acme") is None
+        await store.tenants.add(tenant(), [key("k")])
+        assert await store.keys.list("acme") == [key("k")]
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            tenant("acme"),
+            tenant("other", hosts=("a.example",)),
+            tenant("other", identifier="0a1b"),
+            tenant("other", is_default=True),
+        ],
+        ids=["id", "host", "identifier", "default"],
+    )
+    async def test_what_names_a_tenant_names_one_only(self, store: Store, other: TenantRecord) -> None:
+        await store.tenants.add(tenant(hosts=("a.example",), identifier="0a1b", is_default=True), [])
+        with pytest.raises(AlreadyExists):
+            await store.tenants.add(other, [])
+        await store.tenants.add(tenant("third"), [])
+        if other.tenant_id != "acme":
+            with pytest.raises(AlreadyExists):
+                await store.tenants.replace(msgspec.structs.replace(other, tenant_id="third"))
+
+    async def test_any_number_of_tenants_are_not_the_default(self, store: Store) -> None:
+        for name in ("a", "b", "c"):
+            await store.tenants.add(tenant(name), [])
+        assert len(await store.tenants.list()) == 3
+
+    async def test_a_replaced_tenant_is_found_in_its_new_form(self, store: Store) -> None:
+        await store.tenants.add(tenant(hosts=("a.example", "b.example")), [])
+        changed = tenant(hosts=("b.example", "c.example"), is_suspended=True, identifier="x")
+        await store.tenants.replace(changed)
+        assert await store.tenants.find("acme") == changed
+
+    async def test_a_host_given_up_is_free_for_another(self, store: Store) -> None:
+        await store.tenants.add(tenant(hosts=("a.example",)), [])
+        await store.tenants.replace(tenant())
+        await store.tenants.add(tenant("other", hosts=("a.example",)), [])
+
+    async def test_replacing_an_unknown_tenant_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.tenants.replace(tenant("nobody"))
+
+
+class ClientConformance:
+    async def test_a_client_is_found_as_it_was_added(self, store: Store) -> None:
+        meter = client(
+            client_name="Zähler 7",
+            is_disabled=True,
+            grant_types=("client_credentials", "refresh_token"),
+            authentication_methods=("private_key_jwt",),
+            scope=("read", "write"),
+            audience=("https://api.example",),
+            token_rules={"lifetime_s": 60},
+            secrets=(secret("s1"),),
+            created_at=NOW,
+        )
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([meter])
+        assert await store.clients.find("acme", "meter") == meter
+
+    async def test_an_unknown_client_is_none(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        assert await store.clients.find("acme", "nobody") is None
+
+    async def test_a_client_belongs_to_its_tenant_alone(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.tenants.add(tenant("other"), [])
+        await store.clients.add([client()])
+        assert await store.clients.find("other", "meter") is None
+        await store.clients.add([client(tenant_id="other", client_name="the other's")])
+        assert await store.clients.find("acme", "meter") == client()
+
+    async def test_a_client_without_its_tenant_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.clients.add([client()])
+
+    async def test_clients_are_added_all_or_none(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        with pytest.raises(AlreadyExists):
+            await store.clients.add([client("a"), client("b", secrets=(secret("s", "b"),)), client("a")])
+        assert await store.clients.page("acme", "", 10) == []
+
+    async def test_no_clients_are_added_without_a_word(self, store: Store) -> None:
+        await store.clients.add([])
+        assert await store.deployment.revision() == 0
+
+    async def test_pages_follow_one_another_by_id(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        names = [f"c{number:02}" for number in range(7)]
+        await store.clients.add([client(name, secrets=(secret("s", name),)) for name in reversed(names)])
+        first = await store.clients.page("acme", "", 3)
+        second = await store.clients.page("acme", first[-1].client_id, 10)
+        assert [each.client_id for each in first + second] == names
+        assert all(len(each.secrets) == 1 for each in first + second)
+
+    async def test_a_page_counts_clients_and_not_secrets(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        two = (secret("s2", "a"), secret("s1", "a"))
+        await store.clients.add([client("a", secrets=two), client("b"), client("c")])
+        page = await store.clients.page("acme", "", 2)
+        assert page == [client("a", secrets=two), client("b")]
+
+    async def test_ids_sort_by_octets(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client(name) for name in ("a", "B", "é", "_", "Z")])
+        page = await store.clients.page("acme", "", 9)
+        assert [each.client_id for each in page] == ["B", "Z", "_", "a", "é"]
+
+    async def test_secrets_come_newest_first(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client(secrets=(secret("old", created_at=NOW - 5),))])
+        await store.clients.add_secret(secret("new", created_at=NOW + 5))
+        await store.clients.add_secret(secret("middle", created_at=NOW))
+        found = await store.clients.find("acme", "meter")
+        assert found is not None
+        assert [each.secret_id for each in found.secrets] == ["new", "middle", "old"]
+
+    async def test_replacing_a_client_leaves_its_secrets(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client(secrets=(secret("s1"),))])
+        await store.clients.replace(client(is_disabled=True))
+        assert await store.clients.find("acme", "meter") == client(is_disabled=True, secrets=(secret("s1"),))
+
+    async def test_replacing_an_unknown_client_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.clients.replace(client("nobody"))
+
+    async def test_a_removed_client_is_gone_with_its_secrets(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client(secrets=(secret("s1"),))])
+        await store.clients.remove("acme", "meter")
+        assert await store.clients.find("acme", "meter") is None
+        await store.clients.add([client()])
+        assert await store.clients.find("acme", "meter") == client()
+
+    async def test_a_later_client_of_the_same_id_does_not_inherit_a_token(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client()])
+        await store.tokens.add_reusable(token("t"), slot(), b"sealed", NOW)
+        await store.clients.remove("acme", "meter")
+        await store.clients.add([client()])
+        assert await store.tokens.find_reusable(slot(), NOW) is None
+
+    async def test_removing_an_unknown_client_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.clients.remove("acme", "nobody")
+
+    async def test_a_secret_needs_its_client(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        with pytest.raises(NotFound):
+            await store.clients.add_secret(secret("s1", "nobody"))
+
+    async def test_a_secret_id_is_used_once_a_client(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client(secrets=(secret("s1"),)), client("other")])
+        with pytest.raises(AlreadyExists):
+            await store.clients.add_secret(secret("s1"))
+        await store.clients.add_secret(secret("s1", "other"))
+
+    async def test_a_removed_secret_is_gone_and_cannot_go_twice(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client(secrets=(secret("s2"), secret("s1")))])
+        await store.clients.remove_secret("acme", "meter", "s2")
+        assert await store.clients.find("acme", "meter") == client(secrets=(secret("s1"),))
+        with pytest.raises(NotFound):
+            await store.clients.remove_secret("acme", "meter", "s2")
+
+
+class KeyConformance:
+    async def test_keys_are_listed_oldest_first_of_one_tenant_or_of_all(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [key("young", created_at=NOW + 1)])
+        await store.tenants.add(tenant("other"), [key("theirs", tenant_id="other", created_at=NOW - 1)])
+        await store.keys.add(key("old", public_jwk={}))
+        assert [each.kid for each in await store.keys.list("acme")] == ["old", "young"]
+        assert [each.kid for each in await store.keys.list()] == ["theirs", "old", "young"]
+
+    async def test_a_key_needs_its_tenant(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.keys.add(key("k"))
+
+    async def test_a_kid_is_used_once_a_tenant(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [key("k")])
+        with pytest.raises(AlreadyExists):
+            await store.keys.add(key("k"))
+
+    async def test_a_replaced_key_is_found_in_its_new_form(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [key("k")])
+        await store.keys.replace(key("k", state="destroyed", sealed=b""))
+        assert await store.keys.list("acme") == [key("k", state="destroyed", sealed=b"")]
+
+    async def test_replacing_an_unknown_key_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.keys.replace(key("k"))
+
+
+class TokenConformance:
+    async def test_a_token_is_found_by_its_digest_after_add(self, store: Store) -> None:
+        refresh = TokenRecord(digest("r"), "t", "c", "refresh", "", "", 1, 2, digest("family"))
+        await store.tokens.add([token("a"), refresh])
+        assert await store.tokens.find(digest("a")) == token("a")
+        assert await store.tokens.find(digest("r")) == refresh
+
+    async def test_an_unknown_digest_is_none(self, store: Store) -> None:
+        assert await store.tokens.find(digest("a")) is None
+
+    async def test_an_expired_token_is_still_found(self, store: Store) -> None:
+        await store.tokens.add([token("a", expires_at=1)])
+        assert await store.tokens.find(digest("a")) == token("a", expires_at=1)
+
+    async def test_no_tokens_are_added_without_a_word(self, store: Store) -> None:
+        await store.tokens.add([])
+
+    async def test_a_digest_is_used_once(self, store: Store) -> None:
+        await store.tokens.add([token("a")])
+        with pytest.raises(AlreadyExists):
+            await store.tokens.add([token("a", expires_at=1)])
+        assert await store.tokens.find(digest("a")) == token("a")
+
+    async def test_tokens_are_added_all_or_none(self, store: Store) -> None:
+        with pytest.raises(AlreadyExists):
+            await store.tokens.add([token("a"), token("b"), token("a")])
+        assert await store.tokens.find(digest("b")) is None
+
+    async def test_more_tokens_than_one_statement_takes_are_added_all_or_none(self, store: Store) -> None:
+        many = [token(f"t{number}") for number in range(1000)]
+        with pytest.raises(AlreadyExists):
+            await store.tokens.add([*many, many[0]])
+        assert await store.tokens.find(many[0].digest) is None
+        await store.tokens.add(many)
+        assert await store.tokens.find(many[-1].digest) == many[-1]
+
+    async def test_a_failing_neighbour_fails_alone(self, store: Store) -> None:
+        await store.tokens.add([token("taken")])
+        good = [[token(f"a{number}"), token(f"b{number}")] for number in range(50)]
+        bad = [[token("taken")], [token("c"), token("c")]]
+        calls = [store.tokens.add(each) for each in good[:20] + bad + good[20:]]
+        ended = await all_of(calls)
+        assert (ended.well, [type(error) for error in ended.errors]) == (50, [AlreadyExists] * 2)
+        found = [await store.tokens.find(record.digest) for each in good for record in each]
+        assert None not in found
+        assert await store.tokens.find(digest("c")) is None
+
+    async def test_every_kind_of_write_shares_a_batch(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        ended = await all_of(
+            [
+                store.tokens.add([token("a")]),
+                store.clients.add([client()]),
+                store.tokens.add_reusable(token("b"), slot(), b"b", NOW),
+                store.clients.replace(client("nobody")),
+                store.tokens.add([token("c")]),
+            ]
+        )
+        assert (ended.well, [type(error) for error in ended.errors]) == (4, [NotFound])
+        assert await store.clients.find("acme", "meter") == client()
+        assert [await store.tokens.find(digest(name)) is not None for name in "abc"] == [True] * 3
+
+    async def test_a_caller_that_went_away_harms_nobody(self, store: Store) -> None:
+        calls = [asyncio.create_task(store.tokens.add([token(f"t{number}")])) for number in range(40)]
+        await asyncio.sleep(0)
+        for call in calls[::2]:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+        found = [await store.tokens.find(digest(f"t{number}")) for number in range(1, 40, 2)]
+        assert None not in found
+
+    async def test_an_empty_slot_has_no_token(self, store: Store) -> None:
+        assert await store.tokens.find_reusable(slot(), 0) is None
+
+    async def test_a_token_put_into_a_slot_is_found_there_and_by_its_digest(self, store: Store) -> None:
+        put = await store.tokens.add_reusable(token("a"), slot(), b"sealed", NOW)
+        assert put == ReusableToken(digest("a"), b"sealed", NOW + 3600)
+        assert await store.tokens.find_reusable(slot(), NOW) == put
+        assert await store.tokens.find(digest("a")) == token("a")
+
+    async def test_a_live_token_keeps_its_slot(self, store: Store) -> None:
+        first = await store.tokens.add_reusable(token("a"), slot(), b"a", NOW)
+        assert await store.tokens.add_reusable(token("b"), slot(), b"b", NOW) == first
+        assert await store.tokens.find(digest("b")) is None
+
+    async def test_a_token_is_live_only_above_the_given_second(self, store: Store) -> None:
+        await store.tokens.add_reusable(token("a", expires_at=NOW), slot(), b"a", NOW - 1)
+        assert await store.tokens.find_reusable(slot(), NOW - 1) is not None
+        assert await store.tokens.find_reusable(slot(), NOW) is None
+        second = await store.tokens.add_reusable(token("b"), slot(), b"b", NOW)
+        assert second.digest == digest("b")
+        assert await store.tokens.find_reusable(slot(), NOW) == second
+        assert await store.tokens.find(digest("a")) is not None
+
+    async def test_slots_of_other_scopes_are_other_slots(self, store: Store) -> None:
+        await store.tokens.add_reusable(token("a"), slot("read"), b"a", NOW)
+        other = await store.tokens.add_reusable(token("b"), slot("write"), b"b", NOW)
+        assert other.digest == digest("b")
+
+    async def test_of_parallel_calls_for_a_slot_one_wins(self, store: Store) -> None:
+        names = [f"t{number}" for number in range(30)]
+        put = [store.tokens.add_reusable(token(name), slot(), name.encode(), NOW) for name in names]
+        winners = set(await asyncio.gather(*put))
+        assert len(winners) == 1
+        assert len([name for name in names if await store.tokens.find(digest(name))]) == 1
+
+    async def test_a_taken_digest_is_not_put_into_a_slot(self, store: Store) -> None:
+        await store.tokens.add([token("a")])
+        with pytest.raises(AlreadyExists):
+            await store.tokens.add_reusable(token("a"), slot(), b"a", NOW)
+        assert await store.tokens.find_reusable(slot(), NOW) is None
+
+
+class DeploymentConformance:
+    async def test_a_fact_is_found_as_it_was_last_put(self, store: Store) -> None:
+        assert await store.deployment.find_fact("check") is None
+        await store.deployment.put_fact("check", "one")
+        await store.deployment.put_fact("check", "two")
+        assert await store.deployment.find_fact("check") == "two"
+
+    async def test_every_registered_change_raises_the_revision(self, store: Store) -> None:
+        seen = [await store.deployment.revision()]
+        for change in (
+            store.tenants.add(tenant(), []),
+            store.tenants.replace(tenant(is_suspended=True)),
+            store.clients.add([client()]),
+            store.clients.replace(client(is_disabled=True)),
+            store.clients.add_secret(secret("s")),
+            store.clients.remove_secret("acme", "meter", "s"),
+            store.clients.remove("acme", "meter"),
+            store.keys.add(key("k")),
+            store.keys.replace(key("k", state="retired")),
+        ):
+            await change
+            seen.append(await store.deployment.revision())
+        assert seen == sorted(set(seen))
+
+    async def test_tokens_and_facts_leave_the_revision(self, store: Store) -> None:
+        await store.tokens.add([token("a")])
+        await store.tokens.add_reusable(token("b"), slot(), b"b", NOW)
+        await store.deployment.put_fact("check", "one")
+        assert await store.deployment.revision() == 0
+
+    async def test_a_change_that_failed_leaves_the_revision(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.clients.replace(client("nobody"))
+        assert await store.deployment.revision() == 0
+
+    async def test_another_process_sees_a_change_at_once(self, store: Store, another_process: Store) -> None:
+        before = await another_process.deployment.revision()
+        await store.tenants.add(tenant(), [])
+        assert await another_process.deployment.revision() > before
+        assert await another_process.tenants.find("acme") == tenant()
+
+
+class LifeConformance:
+    async def test_close_finishes_what_is_in_hand(self, store: Store, another_process: Store) -> None:
+        calls = [asyncio.create_task(store.tokens.add([token(f"t{number}")])) for number in range(500)]
+        await asyncio.sleep(0)
+        await store.close()
+        await asyncio.gather(*calls)
+        found = [await another_process.tokens.find(digest(f"t{number}")) for number in range(500)]
+        assert None not in found
+
+    async def test_a_closed_store_takes_nothing_more(self, store: Store) -> None:
+        await store.close()
+        with pytest.raises(StoreUnavailable):
+            await store.tokens.add([token("a")])
+
+    async def test_closing_twice_is_closing_once(self, store: Store) -> None:
+        await store.close()
+        await store.close()
+
+
+@pytest.mark.asyncio
+class StoreConformance(
+    TenantConformance,
+    ClientConformance,
+    KeyConformance,
+    TokenConformance,
+    DeploymentConformance,
+    LifeConformance,
+):
+    """The whole contract of `interface.Store`."""

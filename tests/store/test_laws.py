@@ -1,0 +1,136 @@
+"""Laws that hold for all values: what goes in comes out, and a batch ends as if each call had been alone."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mintmark.protocol.errors import AlreadyExists
+from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord, TokenRecord
+from mintmark.store.sql_store import SqlStore
+
+from .conformance import token
+
+SECONDS = st.integers(0, 2**40)
+NAMES = st.lists(st.text(), max_size=4).map(tuple)
+RULES = st.dictionaries(
+    st.text(), st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), st.lists)
+)
+SECRETS = st.builds(
+    SecretRecord,
+    secret_id=st.just("s"),
+    tenant_id=st.just("t"),
+    client_id=st.just("c"),
+    kind=st.sampled_from(["hmac-sha256", "argon2id"]),
+    hash=st.text(),
+    label=st.text(),
+    created_at=SECONDS,
+    expires_at=st.none() | SECONDS,
+)
+CLIENTS = st.builds(
+    ClientRecord,
+    tenant_id=st.just("t"),
+    client_id=st.just("c"),
+    client_name=st.text(),
+    is_disabled=st.booleans(),
+    grant_types=NAMES,
+    authentication_methods=NAMES,
+    scope=NAMES,
+    audience=NAMES,
+    token_rules=RULES,
+    secrets=st.lists(SECRETS, max_size=1).map(tuple),
+    created_at=SECONDS,
+)
+TENANTS = st.builds(
+    TenantRecord,
+    tenant_id=st.just("t"),
+    dialect=st.text(),
+    issuer=st.text(),
+    hosts=st.lists(st.text(), unique=True, max_size=4).map(tuple),
+    identifier=st.none() | st.text(),
+    is_default=st.booleans(),
+    is_suspended=st.booleans(),
+    token_rules=RULES,
+    created_at=SECONDS,
+)
+TOKENS = st.builds(
+    TokenRecord,
+    st.binary(min_size=32, max_size=32),
+    st.text(),
+    st.text(),
+    st.sampled_from(["access", "refresh"]),
+    st.text(),
+    st.text(),
+    SECONDS,
+    SECONDS,
+    st.none() | st.binary(min_size=32, max_size=32),
+)
+CALLS = st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=4), min_size=1, max_size=20)
+
+
+@pytest.fixture(scope="module")
+def shared_url(migrated: Path) -> str:
+    return f"sqlite:///{migrated.with_name('laws.db')}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_database(migrated: Path, shared_url: str) -> None:
+    migrated.with_name("laws.db").write_bytes(migrated.read_bytes())
+
+
+@settings(max_examples=40, deadline=None)
+@given(tenant=TENANTS, client=CLIENTS)
+def test_registrations_come_out_as_they_went_in(shared_url: str, tenant: TenantRecord, client: ClientRecord) -> None:
+    async def write_and_read() -> tuple[object, object]:
+        store = SqlStore.open(shared_url)
+        if await store.tenants.find("t"):
+            await store.tenants.replace(tenant)
+            await store.clients.remove("t", "c")
+        else:
+            await store.tenants.add(tenant, [])
+        await store.clients.add([client])
+        found = await store.tenants.find("t"), await store.clients.find("t", "c")
+        await store.close()
+        return found
+
+    assert asyncio.run(write_and_read()) == (tenant, client)
+
+
+@settings(max_examples=30, deadline=None)
+@given(records=st.lists(TOKENS, unique_by=lambda record: record.digest, max_size=20))
+def test_tokens_come_out_as_they_went_in(shared_url: str, records: list[TokenRecord]) -> None:
+    async def write_and_read() -> list[TokenRecord | None]:
+        store = SqlStore.open(shared_url)
+        store._writer._connection.exec_driver_sql("DELETE FROM token")
+        await store.tokens.add(records)
+        found = [await store.tokens.find(record.digest) for record in records]
+        await store.close()
+        return found
+
+    assert asyncio.run(write_and_read()) == records
+
+
+@settings(max_examples=40, deadline=None)
+@given(calls=CALLS)
+def test_parallel_calls_end_as_if_each_had_been_alone(shared_url: str, calls: list[list[int]]) -> None:
+    """Some order explains the answers: who was told yes has all of his, who was told no has a reason."""
+
+    async def add_all() -> tuple[list[object], set[int]]:
+        store = SqlStore.open(shared_url)
+        store._writer._connection.exec_driver_sql("DELETE FROM token")
+        adding = [store.tokens.add([token(str(number)) for number in call]) for call in calls]
+        answers = await asyncio.gather(*adding, return_exceptions=True)
+        there = {number for number in range(31) if await store.tokens.find(token(str(number)).digest)}
+        await store.close()
+        return list(answers), there
+
+    answers, there = asyncio.run(add_all())
+    added = [number for call, answer in zip(calls, answers, strict=True) if answer is None for number in call]
+    assert sorted(added) == sorted(there)
+    for call, answer in zip(calls, answers, strict=True):
+        is_refused_with_reason = len(set(call)) < len(call) or not there.isdisjoint(call)
+        assert answer is None or (isinstance(answer, AlreadyExists) and is_refused_with_reason)

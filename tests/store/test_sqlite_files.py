@@ -1,0 +1,317 @@
+"""What only SQLite has: files with modes, settings of a connection, a full disk, processes that die."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import mintmark
+from mintmark.protocol.errors import AlreadyExists, SettingsError, StoreError, StoreUnavailable
+from mintmark.store import batching
+from mintmark.store.schema import migrate, schema_state
+from mintmark.store.sql_store import SqlStore
+
+from .conformance import NOW, digest, slot, token
+
+CHILDREN = Path(__file__).parent / "children.py"
+SOURCE = Path(mintmark.__file__).parents[1]
+
+
+def start_child(verb: str, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, str(CHILDREN), verb, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def run_child(verb: str, *arguments: str) -> list[str]:
+    return finish(start_child(verb, *arguments))
+
+
+def finish(child: subprocess.Popen[str]) -> list[str]:
+    said, _ = child.communicate(timeout=60)
+    assert child.returncode == 0
+    return said.splitlines()
+
+
+def run_together(tmp_path: Path, processes: int, verb: str, *arguments: str) -> list[list[str]]:
+    """Start processes that wait for a file, and make that file when all of them are ready."""
+    start = tmp_path / "start"
+    children = [start_child(verb, arguments[0], str(start), *arguments[1:]) for _ in range(processes)]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+    start.touch()
+    return [finish(child) for child in children]
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """A disk that is full for this process: every write beyond the size fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def write_lock_held(path: Path) -> Iterator[None]:
+    """Another process that holds the write lock and does not let go."""
+    with Path(f"{path}-lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def read_modes(directory: Path) -> dict[str, int]:
+    return {file.name: file.stat().st_mode & 0o777 for file in directory.iterdir()}
+
+
+def read_pragmas(store: SqlStore, name: str) -> list[object]:
+    connections = (store._reader._connection, store._writer._connection)
+    return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for connection in connections]
+
+
+class TestProcesses:
+    @pytest.mark.asyncio
+    async def test_every_acknowledged_token_survives_kill_9(self, url: str) -> None:
+        child = start_child("load", url)
+        assert child.stdout is not None
+        said = [child.stdout.readline() for _ in range(3000)]
+        os.kill(child.pid, signal.SIGKILL)
+        said += [line for line in child.stdout if line.endswith("\n")]
+        child.wait()
+        child.stdout.close()
+        store = SqlStore.open(url)
+        lost = [line for line in said if await store.tokens.find(bytes.fromhex(line)) is None]
+        await store.tokens.add([token("after")])
+        await store.close()
+        assert lost == []
+
+    @pytest.mark.asyncio
+    async def test_of_racing_processes_one_wins_a_slot(self, url: str, tmp_path: Path) -> None:
+        slots = 25
+        lines = [line for said in run_together(tmp_path, 4, "race", url, str(slots)) for line in said]
+        answers = [line.split() for line in lines]
+        assert len(answers) == 4 * 4 * slots
+        assert len({(name, answered) for name, answered, _ in answers}) == slots
+        store = SqlStore.open(url)
+        stored = [own for _, _, own in answers if await store.tokens.find(bytes.fromhex(own))]
+        await store.close()
+        assert len(stored) == slots
+
+    @pytest.mark.asyncio
+    async def test_the_revision_moves_when_another_process_registers(self, store: SqlStore, url: str) -> None:
+        assert await store.deployment.revision() == 0
+        await asyncio.to_thread(run_child, "add_tenant", url)
+        assert await store.deployment.revision() == 1
+        assert await store.tenants.find("acme") is not None
+
+    @pytest.mark.asyncio
+    async def test_workers_forked_from_a_process_that_used_a_store_work(self, url: str) -> None:
+        said = run_child("fork_workers", url)
+        assert len(set(said)) == 500
+        store = SqlStore.open(url)
+        lost = [line for line in said if await store.tokens.find(bytes.fromhex(line)) is None]
+        await store.close()
+        assert lost == []
+
+    def test_a_store_inherited_through_a_fork_refuses_to_work(self, url: str) -> None:
+        told = run_child("use_inherited", url)
+        assert [line.split(":")[0] for line in told] == ["StoreError", "StoreError"]
+        assert "forked" in told[0]
+
+    def test_two_processes_may_migrate_at_once(self, tmp_path: Path) -> None:
+        url = f"sqlite:///{tmp_path}/new.db"
+        run_together(tmp_path, 3, "race_migrate", url)
+        assert schema_state(url) == "current"
+
+    def test_a_start_does_not_load_alembic(self, url: str) -> None:
+        assert run_child("start_time", url) == ["False"]
+
+
+class TestFiles:
+    @pytest.mark.asyncio
+    async def test_all_files_are_for_their_owner_alone(self, tmp_path: Path) -> None:
+        earlier = os.umask(0)
+        try:
+            url = f"sqlite:///{tmp_path}/new.db"
+            migrate(url)
+            store = SqlStore.open(url)
+            await store.tokens.add([token("a")])
+            modes = read_modes(tmp_path)
+            await store.close()
+        finally:
+            os.umask(earlier)
+        assert modes == dict.fromkeys(("new.db", "new.db-wal", "new.db-shm", "new.db-lock"), 0o600)
+
+    @pytest.mark.asyncio
+    async def test_a_commit_is_synced_and_keys_are_checked(self, store: SqlStore) -> None:
+        assert read_pragmas(store, "journal_mode") == ["wal", "wal"]
+        assert read_pragmas(store, "synchronous") == [2, 2]
+        assert read_pragmas(store, "foreign_keys") == [1, 1]
+        assert read_pragmas(store, "busy_timeout") == [5000, 5000]
+
+    @pytest.mark.asyncio
+    async def test_the_reading_connection_cannot_write(self, store: SqlStore) -> None:
+        with pytest.raises(Exception, match="readonly"):
+            store._reader._connection.exec_driver_sql("DELETE FROM token")
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "mysql://root:hunter2@db/x",
+            "sqlite://",
+            "sqlite:///:memory:",
+            "not a url",
+            "sqlite:///file:x",
+            "sqlite:////x?mode=ro",
+        ],
+    )
+    def test_a_url_that_names_no_sqlite_file_is_refused_and_not_repeated(self, url: str) -> None:
+        with pytest.raises(SettingsError) as refusal:
+            SqlStore.open(url)
+        assert "hunter2" not in str(refusal.value)
+
+    def test_a_missing_directory_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match=str(tmp_path / "missing")):
+            migrate(f"sqlite:///{tmp_path}/missing/new.db")
+
+    def test_an_unwritable_directory_is_named(self) -> None:
+        # Even root cannot make a file there.
+        with pytest.raises(SettingsError, match=r"/proc/new\.db"):
+            migrate("sqlite:////proc/new.db")
+
+    def test_a_file_that_is_no_database_is_named(self, tmp_path: Path) -> None:
+        file = tmp_path / "letter.db"
+        file.write_bytes(b"Dear Sir or Madam, " * 100)
+        for call in (SqlStore.open, migrate, schema_state):
+            with pytest.raises(SettingsError, match=r"letter\.db is not a SQLite database"):
+                call(f"sqlite:///{file}")
+        assert file.read_bytes() == b"Dear Sir or Madam, " * 100
+
+    def test_opening_creates_nothing(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match="mintmark migrate"):
+            SqlStore.open(f"sqlite:///{tmp_path}/new.db")
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.asyncio
+    async def test_odd_characters_in_a_path_are_just_characters(self, tmp_path: Path) -> None:
+        directory = tmp_path / "a b%20c#d é"
+        directory.mkdir()
+        url = f"sqlite:///{directory}/x.db"
+        migrate(url)
+        store = SqlStore.open(url)
+        await store.close()
+        assert "x.db" in [file.name for file in directory.iterdir()]
+
+    @pytest.mark.asyncio
+    async def test_a_copy_without_the_log_gets_it_back(self, path: Path, tmp_path: Path) -> None:
+        copy = tmp_path / "copy.db"
+        original = sqlite3.connect(path)
+        original.execute("VACUUM INTO ?", (str(copy),))
+        original.close()
+        store = SqlStore.open(f"sqlite:///{copy}")
+        assert read_pragmas(store, "journal_mode") == ["wal", "wal"]
+        await store.close()
+
+
+@pytest.mark.asyncio
+class TestTrouble:
+    async def test_a_full_disk_is_unavailable_and_then_available_again(self, store: SqlStore, path: Path) -> None:
+        await store.tokens.add([token("before")])
+        with no_file_larger_than(path.with_name("mintmark.db-wal").stat().st_size + 20_000):
+            calls = [store.tokens.add([token(f"t{number}")]) for number in range(200)]
+            ended = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(each) for each in ended} == {StoreUnavailable}
+        assert await store.tokens.find(digest("t0")) is None
+        await store.tokens.add([token("after")])
+        assert await store.tokens.find(digest("before")) is not None
+        assert await store.tokens.find(digest("after")) is not None
+
+    async def test_a_foreign_writer_is_waited_for(self, store: SqlStore, path: Path) -> None:
+        foreign = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        foreign.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.2, foreign.execute, ["COMMIT"]).start()
+        await store.tokens.add([token("a")])
+        foreign.close()
+        assert await store.tokens.find(digest("a")) is not None
+
+    async def test_what_waited_too_long_is_refused_and_never_written(
+        self, store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(batching, "MAX_WAIT_S", 0.1)
+        with write_lock_held(path), pytest.raises(StoreUnavailable):
+            await store.tokens.add([token("late")])
+        await store.tokens.add([token("next")])
+        assert await store.tokens.find(digest("late")) is None
+
+    async def test_a_full_queue_refuses(self, store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(batching, "MAX_WAITING", 10)
+        with write_lock_held(path):
+            calls = [asyncio.create_task(store.tokens.add([token(f"t{number}")])) for number in range(30)]
+            await asyncio.sleep(0.05)
+            refused = [call for call in calls if call.done()]
+            assert {type(call.exception()) for call in refused} == {StoreUnavailable}
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+        assert [each for each in ended if each is None] == [None] * (30 - len(refused))
+        assert len(refused) in (19, 20)
+
+    async def test_an_error_never_tells_a_digest_or_a_hash(self, store: SqlStore) -> None:
+        record = token("a")
+        await store.tokens.add([record])
+        with pytest.raises(AlreadyExists) as refusal:
+            await store.tokens.add([record])
+        texts = [str(refusal.value), repr(refusal.value.__cause__), str(refusal.value.__cause__)]
+        assert not [text for text in texts if record.digest.hex() in text or repr(record.digest) in text]
+
+    async def test_a_read_that_fails_is_unavailable_and_tells_no_digest(self, store: SqlStore, path: Path) -> None:
+        foreign = sqlite3.connect(path)
+        foreign.execute("DROP TABLE token")
+        foreign.close()
+        with pytest.raises(StoreUnavailable) as refusal:
+            await store.tokens.find(digest("a"))
+        assert digest("a").hex() not in f"{refusal.value} {refusal.value.__cause__}"
+        assert repr(digest("a")) not in f"{refusal.value} {refusal.value.__cause__}"
+
+    async def test_a_deleted_token_leaves_its_slot(self, store: SqlStore, path: Path) -> None:
+        await store.tokens.add_reusable(token("a"), slot(), b"a", NOW)
+        cleaner = sqlite3.connect(path, isolation_level=None)
+        cleaner.execute("PRAGMA foreign_keys = ON")
+        cleaner.execute("DELETE FROM token")
+        cleaner.close()
+        assert await store.tokens.find_reusable(slot(), NOW) is None
+
+
+def test_a_store_serves_one_event_loop_after_another(url: str) -> None:
+    store = SqlStore.open(url)
+    asyncio.run(store.tokens.add([token("a")]))
+    asyncio.run(store.tokens.add([token("b")]))
+    assert asyncio.run(store.tokens.find(digest("a"))) is not None
+    asyncio.run(store.close())
+
+
+def test_a_loop_that_has_gone_harms_nobody(url: str, path: Path) -> None:
+    store = SqlStore.open(url)
+
+    async def leave_at_once() -> None:
+        asyncio.create_task(store.tokens.add([token("left")]))  # noqa: RUF006 - to be abandoned is its part
+        await asyncio.sleep(0)
+
+    with write_lock_held(path):
+        asyncio.run(leave_at_once())
+    asyncio.run(store.tokens.add([token("b")]))
+    assert asyncio.run(store.tokens.find(digest("b"))) is not None
+    asyncio.run(store.close())
