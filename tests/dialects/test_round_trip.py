@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mintmark.dialects.catalogue import load_dialects
 from mintmark.dialects.codec import Dialect
 from mintmark.protocol.errors import REASONS, OAuthError
 from mintmark.protocol.messages import ClientCredentials, TokenRequest, TokenResponse
 from mintmark.protocol.secret import Secret
-
 from tests.dialects.transcripts import reveal
 
 DIALECTS = load_dialects()
@@ -85,7 +87,7 @@ def test_the_client_reads_the_refusal_that_the_server_wrote(dialect, reason):
 @every_dialect
 def test_writing_refuses_a_value_that_the_dialect_has_no_place_for(dialect):
     placed = {row.canonical for row in dialect.definition.wire.request.parameters}
-    values = {"scope": "a", "refresh_token": Secret("b"), "tenant_identifier": "c"}
+    values: dict[str, Any] = {"scope": "a", "refresh_token": Secret("b"), "tenant_identifier": "c"}
     for name in values.keys() - placed:
         with pytest.raises(ValueError, match=name):
             dialect.encode_token_request(TokenRequest("client_credentials", **{name: values[name]}))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from mintmark.dialects.catalogue import load_dialects
 from mintmark.protocol.errors import REASONS, OAuthError
-
 from tests.dialects.transcripts import (
     Transcript,
     is_like,

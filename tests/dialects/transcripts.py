@@ -81,7 +81,7 @@ def split_message(text: str) -> tuple[str, list[tuple[bytes, bytes]], bytes]:
 
 def make_token_request(table: dict[str, Any]) -> TokenRequest:
     credentials = tuple(
-        ClientCredentials(method, client_id, *map(Secret, secret))
+        ClientCredentials(method, client_id, Secret(secret[0]) if secret else None)
         for method, client_id, *secret in table.get("credentials", [])
     )
     return TokenRequest(**hide_secrets(table | {"credentials": credentials}))

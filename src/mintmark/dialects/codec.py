@@ -330,8 +330,9 @@ def _compile_success(definition: DialectDefinition) -> Callable[[TokenResponse],
 
 def _open_success(body: Any, definition: DialectDefinition) -> dict[str, Any] | None:
     """Return the members inside the envelope, or None when the body is not a success body."""
-    success = definition.wire.success
-    if not isinstance(body, dict) or any(body.get(name) != value for name, value in success.constant.items()):
+    success, told_by = definition.wire.success, definition.wire.errors.told_by
+    wanted = {name: value for name, value in success.constant.items() if not told_by or name in told_by}
+    if not isinstance(body, dict) or any(body.get(name) != value for name, value in wanted.items()):
         return None
     for name in success.envelope:
         body = body.get(name)
@@ -346,10 +347,12 @@ def _read_members(members: Mapping[str, Any], definition: DialectDefinition) -> 
         try:
             if row.name in members:
                 values[row.canonical] = FIELD_CODECS[row.codec].decode(members[row.name])
-            elif not row.optional:
+            elif not row.optional and row.canonical != "expires_in":
                 raise FieldError("it is missing")
         except FieldError as error:
             raise ServerError("server_error", f"member {row.name}: {error}") from error
+    # A server need not tell the lifetime (RFC 6749 section 5.1): such a token is used once and not kept.
+    values.setdefault("expires_in", 0)
     values.setdefault("token_type", "Bearer")
     return TokenResponse(**values)
 

@@ -120,8 +120,8 @@ def read_basic(header: bytes) -> ClientCredentials:
 
 
 def _basic_credentials(client_id: str, client_secret: str, raw: ClientCredentials | None = None) -> ClientCredentials:
-    secret = Secret(client_secret) if client_secret else None
-    return ClientCredentials("client_secret_basic", client_id, secret, raw)
+    # A header that ends after the colon holds the empty secret, and that is a wrong one; it does not lack it.
+    return ClientCredentials("client_secret_basic", client_id, Secret(client_secret), raw)
 
 
 def write_basic(credentials: ClientCredentials) -> bytes:

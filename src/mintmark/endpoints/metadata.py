@@ -9,10 +9,9 @@ from typing import Any
 
 import msgspec
 
+from mintmark.endpoints.document import answer_document
 from mintmark.endpoints.route import Route, ServedTenant
 from mintmark.protocol.http import HttpRequest, HttpResponse
-
-CACHE_S = 300
 
 
 class MetadataEndpoint:
@@ -20,11 +19,7 @@ class MetadataEndpoint:
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Return the document. RFC: 8414 section 3.2."""
-        headers = (
-            (b"content-type", b"application/json"),
-            (b"cache-control", b"public, max-age=%d" % CACHE_S),
-        )
-        return HttpResponse(200, headers, msgspec.json.encode(describe_tenant(route.select_tenant(None))))
+        return answer_document(request, msgspec.json.encode(describe_tenant(route.select_tenant(None))))
 
 
 def describe_tenant(tenant: ServedTenant) -> dict[str, Any]:

@@ -36,12 +36,31 @@ members = [
 [wire.errors]
 description = "why"
 told_by = ["fault"]
-rows = [
-  { reasons = ["invalid_request"], reads_as = "invalid_request", status = 422, body = { ok = false, fault = 1 }, describe = true },
-  { reasons = ["invalid_client"], reads_as = "invalid_client", status = 403, body = { ok = false, fault = 2 } },
-  { reasons = ["scope_not_allowed"], reads_as = "invalid_scope", status = 403, body = { ok = false, fault = 3 } },
-  { reasons = ["server_error"], reads_as = "server_error", status = 500, body = { ok = false, fault = 9 } },
-]
+
+[[wire.errors.rows]]
+reasons = ["invalid_request"]
+reads_as = "invalid_request"
+status = 422
+body = { ok = false, fault = 1 }
+describe = true
+
+[[wire.errors.rows]]
+reasons = ["invalid_client"]
+reads_as = "invalid_client"
+status = 403
+body = { ok = false, fault = 2 }
+
+[[wire.errors.rows]]
+reasons = ["scope_not_allowed"]
+reads_as = "invalid_scope"
+status = 403
+body = { ok = false, fault = 3 }
+
+[[wire.errors.rows]]
+reasons = ["server_error"]
+reads_as = "server_error"
+status = 500
+body = { ok = false, fault = 9 }
 
 [rules]
 grant_types = ["client_credentials"]

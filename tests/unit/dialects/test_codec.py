@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+
 from mintmark.dialects.catalogue import load_dialects
 from mintmark.dialects.codec import Dialect
 from mintmark.dialects.definition import parse_definition
@@ -24,7 +25,6 @@ from mintmark.protocol.errors import (
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.messages import ClientCredentials, TokenRequest, TokenResponse
 from mintmark.protocol.secret import Secret
-
 from tests.dialects.transcripts import read_pairs, reveal
 from tests.unit.dialects.sixth_dialect import SIXTH
 

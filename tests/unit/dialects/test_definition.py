@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import tomllib
+from typing import Any
 
 import pytest
+
 from mintmark.dialects.catalogue import dialect_files, load_dialects
 from mintmark.dialects.definition import load_definition, parse_definition
 from mintmark.protocol.errors import REASONS, SettingsError
-
 from tests.unit.dialects.sixth_dialect import SIXTH
 
 
@@ -17,7 +18,7 @@ def table_with(path: str, value) -> dict:
     """The sixth dialect's table with one place changed; `-` as the last step appends, None takes away."""
     table = copy.deepcopy(tomllib.loads(SIXTH))
     *steps, last = path.split(".")
-    place = table
+    place: Any = table
     for step in steps:
         place = place[int(step)] if isinstance(place, list) else place[step]
     if last == "-":

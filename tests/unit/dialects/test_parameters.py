@@ -9,6 +9,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mintmark.dialects.parameters import (
     MAX_PARAMETERS,
     encode_form,
@@ -20,7 +21,6 @@ from mintmark.dialects.parameters import (
 from mintmark.protocol.errors import InvalidClient, InvalidRequest
 from mintmark.protocol.messages import ClientCredentials
 from mintmark.protocol.secret import Secret
-
 from tests.dialects.transcripts import reveal
 
 characters = st.characters(exclude_categories=["Cs"])
@@ -190,8 +190,8 @@ def test_the_secret_may_hold_colons_and_the_id_may_not():
     assert read_pair(basic("id:a:b:")) == ("id", "a:b:")
 
 
-def test_an_empty_secret_is_none():
-    assert read_pair(basic("id:")) == ("id", None)
+def test_a_header_that_ends_after_the_colon_holds_the_empty_secret():
+    assert read_pair(basic("id:")) == ("id", "")
 
 
 @pytest.mark.parametrize(

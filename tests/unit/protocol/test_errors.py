@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from mintmark.protocol.errors import REASONS, InvalidClient, InvalidRequest, MintmarkError, OAuthError
 
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from mintmark.protocol.scope import format_scope, is_scope_token, parse_scope
 
 ALLOWED = {0x21, *range(0x23, 0x5C), *range(0x5D, 0x7F)}

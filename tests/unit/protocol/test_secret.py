@@ -7,6 +7,7 @@ import pickle
 
 import msgspec
 import pytest
+
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.messages import ClientCredentials, TokenRequest, TokenResponse
 from mintmark.protocol.secret import MASK, Secret

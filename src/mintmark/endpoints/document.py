@@ -1,0 +1,20 @@
+"""Public documents (metadata, key sets): read with GET, kept by whoever reads them for a stated time."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mintmark.protocol.http import HttpRequest, HttpResponse
+
+CACHE_S: Final = 300
+"""Seconds that a reader may keep a document; a new key is announced for longer before it signs."""
+
+HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"public, max-age=%d" % CACHE_S))
+NOT_ALLOWED: Final = HttpResponse(
+    405, ((b"content-type", b"application/json"), (b"allow", b"GET, HEAD")), b'{"error":"method_not_allowed"}'
+)
+
+
+def answer_document(request: HttpRequest, body: bytes) -> HttpResponse:
+    """Return the document, or 405 for a method that does not read."""
+    return HttpResponse(200, HEADERS, body) if request.method in {"GET", "HEAD"} else NOT_ALLOWED
