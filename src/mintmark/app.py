@@ -39,7 +39,7 @@ class Application:
         self._administration = administration
         self._verifier = SecretVerifier(administration.master_key)
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
-        self._keys = KeyRing(store.keys, administration.master_key)
+        self._keys = KeyRing(store.keys, administration.master_key, clock)
         authenticator = Authenticator(
             self._clients,
             self._verifier,

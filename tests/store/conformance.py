@@ -63,7 +63,7 @@ def key(kid: str, **changes: object) -> KeyRecord:
         tenant_id="acme",
         use="sig",
         alg="ES256",
-        state="active",
+        active_from=1,
         public_jwk={"kty": "EC", "crv": "P-256"},
         sealed=b"\x00sealed\xff",
         created_at=NOW,
@@ -297,8 +297,8 @@ class KeyConformance:
 
     async def test_a_replaced_key_is_found_in_its_new_form(self, store: Store) -> None:
         await store.tenants.add(tenant(), [key("k")])
-        await store.keys.replace(key("k", state="destroyed", sealed=b""))
-        assert await store.keys.list("acme") == [key("k", state="destroyed", sealed=b"")]
+        await store.keys.replace(key("k", active_from=2, sealed=b""))
+        assert await store.keys.list("acme") == [key("k", active_from=2, sealed=b"")]
 
     async def test_replacing_an_unknown_key_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFound):
@@ -436,7 +436,7 @@ class DeploymentConformance:
             store.clients.remove_secret("acme", "meter", "s"),
             store.clients.remove("acme", "meter"),
             store.keys.add(key("k")),
-            store.keys.replace(key("k", state="retired")),
+            store.keys.replace(key("k", active_from=3)),
         ):
             await change
             seen.append(await store.deployment.revision())

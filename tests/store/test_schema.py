@@ -93,7 +93,7 @@ def test_an_unknown_number_is_newer_and_left_alone(url: str, path: Path) -> None
 def test_an_earlier_number_is_old(url: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mintmark.store.schema.HEAD", "0002")
     assert schema_state(url) == "old"
-    with pytest.raises(StoreError, match="mintmark migrate"):
+    with pytest.raises(StoreError, match="mintmark init"):
         SqlStore.open(url)
 
 

@@ -203,7 +203,7 @@ class TestFiles:
         assert file.read_bytes() == b"Dear Sir or Madam, " * 100
 
     def test_opening_creates_nothing(self, tmp_path: Path) -> None:
-        with pytest.raises(StoreError, match="mintmark migrate"):
+        with pytest.raises(StoreError, match="mintmark init"):
             SqlStore.open(f"sqlite:///{tmp_path}/new.db")
         assert list(tmp_path.iterdir()) == []
 

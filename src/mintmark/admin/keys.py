@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
-
-import msgspec
+from typing import Any, Final
 
 from mintmark.admin.administration import Administration, AdministrationError
 from mintmark.grants.rules import Rules
@@ -16,6 +14,9 @@ from mintmark.tokens.keys import (
     generate_signing_key,
     open_encryption_key,
 )
+
+ANNOUNCE_S: Final = 600
+"""Twice what the key set may be cached for."""
 
 
 def new_keys(administration: Administration, tenant_id: str, rules: Rules) -> list[KeyRecord]:
@@ -34,15 +35,17 @@ async def list_keys(administration: Administration, tenant_id: str | None = None
 
 
 async def ensure_signing_key(administration: Administration, tenant_id: str, alg: str) -> None:
-    """Give a tenant a signing key of an algorithm, unless it has an active one."""
+    """Give a tenant a signing key of an algorithm, unless it has one. A first key signs at once."""
     for key in await administration.store.keys.list(tenant_id):
-        if key.use == "sig" and key.alg == alg and key.state == "active":
+        if key.use == "sig" and key.alg == alg:
             return
     await administration.store.keys.add(_new_signing_key(administration, tenant_id, alg))
 
 
 async def add_signing_key(administration: Administration, tenant_id: str, alg: str) -> KeyRecord:
-    """Give a tenant a new signing key, which signs from now on; older ones go on verifying.
+    """Give a tenant a new signing key. It signs after `ANNOUNCE_S`, by when every verifier has read of it.
+
+    The older ones go on verifying. A first key of its algorithm signs at once: nobody has to learn of a change.
 
     Raises:
         AdministrationError: no such tenant or algorithm.
@@ -50,8 +53,8 @@ async def add_signing_key(administration: Administration, tenant_id: str, alg: s
     await administration.require_tenant(tenant_id)
     if alg not in ALGORITHMS:
         raise AdministrationError(f"there is no algorithm {alg!r}; the algorithms are: {', '.join(ALGORITHMS)}")
-    key = _new_signing_key(administration, tenant_id, alg)
-    await _retire(administration, tenant_id, use="sig", alg=alg)
+    others = [key for key in await administration.store.keys.list(tenant_id) if key.use == "sig" and key.alg == alg]
+    key = _new_signing_key(administration, tenant_id, alg, wait_s=ANNOUNCE_S if others else 0)
     await administration.store.keys.add(key)
     return key
 
@@ -64,20 +67,14 @@ async def reset_encryption_key(administration: Administration, tenant_id: str) -
     """
     await administration.require_tenant(tenant_id)
     key = _new_encryption_key(administration, tenant_id)
-    await _retire(administration, tenant_id, use="enc", alg=key.alg)
     await administration.store.keys.add(key)
     return dict(open_encryption_key(key, administration.master_key).jwk.as_dict(private=True))
 
 
-async def _retire(administration: Administration, tenant_id: str, *, use: str, alg: str) -> None:
-    for key in await administration.store.keys.list(tenant_id):
-        if key.use == use and key.alg == alg and key.state == "active":
-            await administration.store.keys.replace(msgspec.structs.replace(key, state="retired"))
-
-
-def _new_signing_key(administration: Administration, tenant_id: str, alg: str) -> KeyRecord:
+def _new_signing_key(administration: Administration, tenant_id: str, alg: str, *, wait_s: int = 0) -> KeyRecord:
+    now = administration.now()
     return generate_signing_key(
-        tenant_id, alg, kid=str(uuid.uuid4()), now=administration.now(), master_key=administration.master_key
+        tenant_id, alg, kid=str(uuid.uuid4()), now=now, master_key=administration.master_key, active_from=now + wait_s
     )
 
 

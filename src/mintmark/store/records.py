@@ -11,7 +11,6 @@ from typing import Any, Literal
 import msgspec
 
 SecretKind = Literal["hmac-sha256", "argon2id"]
-KeyState = Literal["announced", "active", "retired", "destroyed"]
 KeyUse = Literal["sig", "enc"]
 
 
@@ -72,7 +71,8 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     tenant_id: str
     use: KeyUse
     alg: str
-    state: KeyState
+    active_from: int
+    """When it begins to sign; verifiers hear of it before. The newest that has begun signs, older ones verify."""
     public_jwk: Mapping[str, Any]
     """Empty for a symmetric key."""
     sealed: bytes

@@ -29,8 +29,8 @@ VERSION_TABLE: Final = "alembic_version"
 READ_VERSION: Final = "SELECT version_num FROM alembic_version"
 
 REMEDIES: Final[dict[SchemaState, str]] = {
-    "absent": "it is empty; run `mintmark migrate`",
-    "old": "it is from an earlier release; back it up and run `mintmark migrate`",
+    "absent": "it is empty; run `mintmark init`",
+    "old": "it is from an earlier release; back it up and run `mintmark init`",
     "newer": "it is from a later release than this program; install that one",
 }
 

@@ -134,7 +134,7 @@ def check_access(path: Path, mode: str) -> None:
     if not path.parent.is_dir():
         raise SettingsError(f"database: there is no directory {path.parent}")
     if not path.is_file():
-        raise SettingsError(f"database: there is no file {path}; create it with `mintmark migrate`")
+        raise SettingsError(f"database: there is no file {path}; create it with `mintmark init`")
     if mode == "rw" and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
         raise SettingsError(f"database: {path} and its directory must be writable by this user")
 

@@ -111,7 +111,7 @@ SIGNING_KEY: Final = Table(
     Column("tenant_id", NAME, nullable=False),
     Column("use", Text, nullable=False),
     Column("alg", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("active_from", BigInteger, nullable=False),
     Column("public_jwk", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -135,7 +135,6 @@ TOKEN: Final = Table(
     Column("family", LargeBinary),
     PrimaryKeyConstraint("digest"),
     Index(None, "expires_at"),
-    sqlite_with_rowid=False,
 )
 
 # The foreign key holds that no slot ever shows a token that has been deleted.

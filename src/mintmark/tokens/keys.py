@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -33,6 +34,7 @@ ENCRYPTION_OCTETS: Final = 32
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 Sign = Callable[[bytes], bytes]
+KeyState = Literal["announced", "active", "retired"]
 
 
 class SigningKey(msgspec.Struct, frozen=True):
@@ -62,6 +64,8 @@ class TenantKeys(msgspec.Struct, frozen=True):
     signing: dict[str, SigningKey]
     encryption: EncryptionKey | None
     jwks: bytes
+    until: float = inf
+    """When another key's turn comes: seconds since 1970-01-01T00:00:00Z."""
 
 
 class AlgorithmRow(NamedTuple):
@@ -98,7 +102,9 @@ ALGORITHMS: Final[dict[str, AlgorithmRow]] = {
 }
 
 
-def generate_signing_key(tenant_id: str, alg: str, *, kid: str, now: int, master_key: MasterKey) -> KeyRecord:
+def generate_signing_key(
+    tenant_id: str, alg: str, *, kid: str, now: int, master_key: MasterKey, active_from: int | None = None
+) -> KeyRecord:
     """Make a signing key, its private half sealed under the master key (PKCS#8 DER, bound to tenant and kid)."""
     private_key = ALGORITHMS[alg].generate()
     der = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
@@ -111,7 +117,7 @@ def generate_signing_key(tenant_id: str, alg: str, *, kid: str, now: int, master
         tenant_id=tenant_id,
         use="sig",
         alg=alg,
-        state="active",
+        active_from=now if active_from is None else active_from,
         public_jwk=jwk,
         sealed=master_key.seal(der, _purpose(tenant_id, kid)),
         created_at=now,
@@ -125,7 +131,7 @@ def generate_encryption_key(tenant_id: str, *, kid: str, now: int, master_key: M
         tenant_id=tenant_id,
         use="enc",
         alg=ENCRYPTION_ALG,
-        state="active",
+        active_from=now,
         public_jwk={},
         sealed=master_key.seal(secrets.token_bytes(ENCRYPTION_OCTETS), _purpose(tenant_id, kid)),
         created_at=now,
@@ -151,11 +157,12 @@ def _purpose(tenant_id: str, kid: str) -> bytes:
 
 
 class KeyRing:
-    """The opened keys of each tenant, kept until `forget()`."""
+    """The opened keys of each tenant, kept until `forget()` or until another key's turn comes."""
 
-    def __init__(self, store: KeyStore, master_key: MasterKey) -> None:
+    def __init__(self, store: KeyStore, master_key: MasterKey, clock: Callable[[], float]) -> None:
         self._store = store
         self._master_key = master_key
+        self._clock = clock
         self._opened: dict[str, TenantKeys] = {}
         self._era = 0
 
@@ -165,27 +172,40 @@ class KeyRing:
         self._opened.clear()
 
     async def of(self, tenant_id: str) -> TenantKeys:
-        """Return the tenant's keys: for each algorithm the newest active one. Raises: SealBroken."""
+        """Return the tenant's keys as they are at this moment. Raises: SealBroken."""
+        now = self._clock()
         opened = self._opened.get(tenant_id)
-        if opened is None:
+        if opened is None or opened.until <= now:
             era = self._era
-            opened = self._open(await self._store.list(tenant_id))
+            opened = open_keys(await self._store.list(tenant_id), self._master_key, int(now))
             if era == self._era:
                 self._opened[tenant_id] = opened
         return opened
 
-    def _open(self, records: list[KeyRecord]) -> TenantKeys:
-        signing: dict[str, SigningKey] = {}
-        encryption: EncryptionKey | None = None
-        for record in records:
-            if record.state == "active" and record.use == "sig":
-                signing[record.alg] = open_signing_key(record, self._master_key)
-            elif record.state == "active":
-                encryption = open_encryption_key(record, self._master_key)
-        return TenantKeys(signing, encryption, encode_jwks(records))
+
+def open_keys(records: Sequence[KeyRecord], master_key: MasterKey, now: int) -> TenantKeys:
+    """Open, of each use and algorithm, the key whose turn it is. Raises: SealBroken."""
+    active = [record for record in records if describe_key_state(record, records, now) == "active"]
+    signing = {record.alg: open_signing_key(record, master_key) for record in active if record.use == "sig"}
+    encryption = [open_encryption_key(record, master_key) for record in active if record.use == "enc"]
+    turns = [record.active_from for record in records if record.active_from > now]
+    return TenantKeys(signing, encryption[0] if encryption else None, encode_jwks(records), min(turns, default=inf))
 
 
-def encode_jwks(records: list[KeyRecord]) -> bytes:
-    """Write the public halves of the signing keys that verify, or soon will. RFC: 7517 section 5."""
-    public = [record.public_jwk for record in records if record.use == "sig" and record.state != "destroyed"]
+def describe_key_state(record: KeyRecord, records: Iterable[KeyRecord], now: int) -> KeyState:
+    """Tell whether a key is announced, active or retired, among its tenant's keys at a moment (seconds)."""
+    if record.active_from > now:
+        return "announced"
+    began = [other for other in records if (other.use, other.alg) == (record.use, record.alg)]
+    newest = max((other for other in began if other.active_from <= now), key=_seniority)
+    return "active" if newest.kid == record.kid else "retired"
+
+
+def _seniority(record: KeyRecord) -> tuple[int, int, str]:
+    return record.active_from, record.created_at, record.kid
+
+
+def encode_jwks(records: Iterable[KeyRecord]) -> bytes:
+    """Write the public halves of all signing keys: those that verify, and those that soon will. RFC: 7517 section 5."""
+    public = [record.public_jwk for record in records if record.use == "sig"]
     return json.dumps({"keys": public}, separators=(",", ":")).encode()

@@ -102,7 +102,7 @@ def create_keys() -> None:
         sa.Column("tenant_id", NAME, nullable=False),
         sa.Column("use", sa.Text, nullable=False),
         sa.Column("alg", sa.Text, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("active_from", sa.BigInteger, nullable=False),
         sa.Column("public_jwk", sa.Text, nullable=False),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
@@ -125,7 +125,6 @@ def create_tokens() -> None:
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.Column("family", sa.LargeBinary),
         sa.PrimaryKeyConstraint("digest", name="pk_token"),
-        sqlite_with_rowid=False,
     )
     op.create_index("ix_token_expires_at", "token", ["expires_at"])
     op.create_table(
