@@ -93,7 +93,7 @@ def load_settings(
     """
     values = _from_file(file) | _from_environment(environment)
     values |= {name: value for name, value in overrides.items() if value is not None}
-    return _convert(values, "settings", strict=True)
+    return _convert(values, "command line", strict=True)
 
 
 def _from_file(file: Path | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from mintmark.authentication.clients import is_client_id
 from mintmark.authentication.secrets import generate_client_id, generate_secret, is_generated
 from mintmark.grants.policy import GRANTS
 from mintmark.grants.rules import Rules, override_token_rules, tenant_rules
-from mintmark.protocol.errors import AlreadyExists, NotFound
+from mintmark.protocol.errors import AlreadyExists, MintmarkError, NotFound
 from mintmark.protocol.scope import is_scope_token
 from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord, SecretRecord
@@ -41,6 +41,8 @@ class ClientRequest(msgspec.Struct, frozen=True, kw_only=True):
     grant_types: tuple[str, ...] = ("client_credentials",)
     authentication_methods: tuple[str, ...] = METHODS
     token_rules: Mapping[str, Any] = {}
+    origin: str = ""
+    """Where it was written, such as `clients.jsonl:7`; texts on what is wrong with it begin so."""
 
 
 class RegisteredClient(NamedTuple):
@@ -65,16 +67,26 @@ async def register_clients(
     administration: Administration, tenant_id: str, requests: Sequence[ClientRequest]
 ) -> list[RegisteredClient]:
     """Register clients of one tenant, all or none. Raises: as `register_client`."""
-    tenant = await administration.require_tenant(tenant_id)
-    rules = tenant_rules(administration.rules[tenant.dialect], tenant.token_rules, tenant_id)
+    rules = await _require_rules(administration, tenant_id)
     made = [_build(administration, request, rules) for request in requests]
     for alg in {_algorithm(one.client, rules) for one in made} - {None}:
         await ensure_signing_key(administration, tenant_id, str(alg))
     try:
         await administration.store.clients.add([one.client for one in made])
     except AlreadyExists as error:
-        raise AdministrationError(f"tenant {tenant_id!r}: a client with this id is registered already") from error
+        raise AdministrationError(await _describe_taken(administration, tenant_id, requests)) from error
     return made
+
+
+async def check_clients(administration: Administration, tenant_id: str, requests: Sequence[ClientRequest]) -> None:
+    """Check clients without registering them; whether an id is taken shows only then. Raises: AdministrationError."""
+    rules = await _require_rules(administration, tenant_id)
+    seen: set[str | None] = set()
+    for request in requests:
+        _check(request, rules)
+        if request.client_id is not None and request.client_id in seen:
+            raise AdministrationError(_at(request, f"client_id {request.client_id!r} stands twice"))
+        seen.add(request.client_id)
 
 
 async def require_client(administration: Administration, tenant_id: str, client_id: str) -> ClientRecord:
@@ -140,6 +152,22 @@ async def remove_secret(administration: Administration, tenant_id: str, client_i
         raise AdministrationError(f"client {client_id!r} has no secret {secret_id!r}") from error
 
 
+async def _require_rules(administration: Administration, tenant_id: str) -> Rules:
+    tenant = await administration.require_tenant(tenant_id)
+    return tenant_rules(administration.rules[tenant.dialect], tenant.token_rules, tenant_id)
+
+
+async def _describe_taken(administration: Administration, tenant_id: str, requests: Sequence[ClientRequest]) -> str:
+    for request in requests:
+        if request.client_id and await administration.store.clients.find(tenant_id, request.client_id):
+            return _at(request, f"tenant {tenant_id!r} has a client {request.client_id!r} already")
+    return f"tenant {tenant_id!r}: a client_id stands twice"
+
+
+def _at(request: ClientRequest, text: str) -> str:
+    return f"{request.origin}: {text}" if request.origin else text
+
+
 def _build(administration: Administration, request: ClientRequest, rules: Rules) -> RegisteredClient:
     _check(request, rules)
     client_id = request.client_id or generate_client_id(rules.client_id_form)
@@ -161,6 +189,15 @@ def _build(administration: Administration, request: ClientRequest, rules: Rules)
 
 
 def _check(request: ClientRequest, rules: Rules) -> None:
+    try:
+        _check_members(request, rules)
+    except MintmarkError as error:
+        if not request.origin:
+            raise
+        raise AdministrationError(_at(request, str(error))) from error
+
+
+def _check_members(request: ClientRequest, rules: Rules) -> None:
     override_token_rules(rules.token, request.token_rules, "client")
     if request.client_id is not None and not is_client_id(request.client_id):
         raise AdministrationError("client_id: wanted are 1 to 255 printable ASCII characters")

@@ -51,7 +51,8 @@ async def initialize(settings: Settings) -> Administration:
 
 async def _open(settings: Settings, master_key: MasterKey) -> Administration:
     dialects = load_dialects(settings.dialects_dir)
-    rules = {name: parse_rules(dialect.definition, f"dialect {name}") for name, dialect in dialects.items()}
+    origin = f"{settings.dialects_dir}: dialect" if settings.dialects_dir else "dialect"
+    rules = {name: parse_rules(dialect.definition, f"{origin} {name}") for name, dialect in dialects.items()}
     if schema_state(settings.database) == "old":
         migrate(settings.database)
     store = SqlStore.open(settings.database)

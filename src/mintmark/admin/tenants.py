@@ -17,6 +17,8 @@ from mintmark.store.records import TenantRecord
 
 TENANT_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+ISSUER: Final = re.compile(r'[^\x00-\x20\x7f-\U0010ffff"#<>?\\]+')
+"""What may stand in a URL without query and fragment. RFC: 3986 section 2."""
 IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -99,5 +101,5 @@ def check_issuer(issuer: str) -> None:
         is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_url = False
-    if not is_url or "?" in issuer or "#" in issuer or not issuer.isascii() or any(one in issuer for one in ' "\\<>'):
+    if not is_url or ISSUER.fullmatch(issuer) is None:
         raise AdministrationError(f"issuer {issuer!r}: wanted is a URL without query or fragment")

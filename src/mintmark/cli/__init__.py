@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mintmark import __version__
-from mintmark.protocol.errors import MintmarkError
+from mintmark.protocol.errors import MintmarkError, SettingsError
 
 NOUNS: Final = {
     "serve": "run the server",
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 for a fault, 2 for a wrong command line."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
+        _require_text(words)
         parsed = build_parser(words).parse_args(words)
         return int(parsed.func(parsed))
     except MintmarkError as error:
@@ -58,4 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (`| head`); Python must not complain again when it flushes at exit.
         sys.stderr.close()
         return 1
+    except OSError as error:
+        print(f"mintmark: {error}", file=sys.stderr)
     return 1
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Python hands on octets that are no UTF-8 as lone surrogates, which neither a database nor a header can hold."""
+    for word in words:
+        if not word.isascii() and any("\ud800" <= character <= "\udfff" for character in word):
+            raise SettingsError(f"{word!r}: not UTF-8")

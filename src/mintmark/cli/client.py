@@ -14,6 +14,7 @@ from mintmark.admin.clients import (
     METHODS,
     ClientRequest,
     add_secret,
+    check_clients,
     disable_client,
     list_clients,
     register_client,
@@ -36,6 +37,7 @@ from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord
 
 IMPORT_BATCH = 5_000
+MAX_PAGE = 10_000
 
 
 class ImportLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -53,7 +55,8 @@ class ImportLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 def add_parser(parsers: Any) -> None:
     """Add the noun and its commands."""
-    commands = add_noun(parsers, "client", "registered clients and their secrets")
+    text = "registered clients and their secrets"
+    commands = add_noun(parsers, "client", text, example="mintmark client create --name reports")
     _add_create(commands)
     example = "mintmark client import --tenant default clients.jsonl"
     text = "register clients from a file, one JSON object a line: client_id, client_secret, scope, audience"
@@ -63,7 +66,7 @@ def add_parser(parsers: Any) -> None:
     listing = add_command(commands, "list", run_list, text="list clients, by id", example="mintmark client list --json")
     listing.add_argument("--tenant", default="default")
     listing.add_argument("--after", default="", metavar="CLIENT_ID", help="begin behind this id")
-    listing.add_argument("--limit", type=int, default=100, help="at most this many (default: 100)")
+    listing.add_argument("--limit", type=_read_limit, default=100, help="at most this many (default: 100)")
     add_json(listing)
     add_json(_add_on_client(commands, "show", run_show, "show a client; secrets are never shown"))
     for name, disabled in (("disable", True), ("enable", False)):
@@ -74,6 +77,12 @@ def add_parser(parsers: Any) -> None:
     add_json(secret)
     removing = _add_on_client(commands, "remove-secret", run_remove_secret, "remove a secret")
     removing.add_argument("secret_id")
+
+
+def _read_limit(text: str) -> int:
+    if not (text.isdecimal() and 1 <= int(text) <= MAX_PAGE):
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_PAGE}; --after goes on from there")
+    return int(text)
 
 
 def _add_create(commands: Any) -> None:
@@ -150,8 +159,12 @@ def run_import(arguments: argparse.Namespace) -> int:
 async def _import(administration: Administration, tenant_id: str, file: Path) -> int:
     """Check every line before the first is written; then write in bounded steps."""
     requests = _read_lines(file, tenant_id)
+    await check_clients(administration, tenant_id, requests)
     for start in range(0, len(requests), IMPORT_BATCH):
-        await register_clients(administration, tenant_id, requests[start : start + IMPORT_BATCH])
+        try:
+            await register_clients(administration, tenant_id, requests[start : start + IMPORT_BATCH])
+        except AdministrationError as error:
+            raise AdministrationError(f"{error}; {start} clients of earlier lines were registered") from error
     return len(requests)
 
 
@@ -166,9 +179,12 @@ def _read_lines(file: Path, tenant_id: str) -> list[ClientRequest]:
             line = msgspec.json.decode(octets, type=ImportLine)
         except msgspec.DecodeError as error:
             raise AdministrationError(f"{file}:{number}: {error}") from error
+        except UnicodeDecodeError:
+            raise AdministrationError(f"{file}:{number}: not UTF-8") from None
         requests.append(
             ClientRequest(
                 tenant_id=tenant_id,
+                origin=f"{file}:{number}",
                 client_id=line.client_id,
                 client_secret=Secret(line.client_secret),
                 client_name=line.client_name,

@@ -16,7 +16,8 @@ from mintmark.protocol.errors import SettingsError
 
 def add_parser(parsers: Any) -> None:
     """Add the noun and its commands."""
-    commands = add_noun(parsers, "dialect", "dialects: how systems spell the token request and its answers")
+    text = "dialects: how systems spell the token request and its answers"
+    commands = add_noun(parsers, "dialect", text, example="mintmark dialect show omada")
     listing = add_command(commands, "list", run_list, text="list the dialects", example="mintmark dialect list")
     add_json(listing)
     showing = add_command(

@@ -15,7 +15,7 @@ from mintmark.tokens.keys import ALGORITHMS, describe_key_state
 
 def add_parser(parsers: Any) -> None:
     """Add the noun and its commands."""
-    commands = add_noun(parsers, "keys", "signing and encryption keys")
+    commands = add_noun(parsers, "keys", "signing and encryption keys", example="mintmark keys list")
     listing = add_command(commands, "list", run_list, text="list keys", example="mintmark keys list --tenant default")
     listing.add_argument("--tenant", help="of this tenant alone")
     add_json(listing)

@@ -41,9 +41,15 @@ def add_command(
     return parser
 
 
-def add_noun(parsers: Any, name: str, text: str) -> Any:
-    """Add a noun and return the place for its commands."""
-    parser = parsers.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+def add_noun(parsers: Any, name: str, text: str, *, example: str) -> Any:
+    """Add a noun with its help and an example, and return the place for its commands."""
+    parser = parsers.add_parser(
+        name,
+        help=text,
+        description=text[:1].upper() + text[1:] + ".",
+        epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     return parser.add_subparsers(metavar="COMMAND", required=True)
 
 

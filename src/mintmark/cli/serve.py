@@ -19,6 +19,7 @@ from mintmark.app import build_application
 from mintmark.cli.options import add_command, read_settings
 from mintmark.http.certificate import ensure_certificate
 from mintmark.http.listeners import Listener, bind_sockets, is_loopback, load_tls, parse_listener
+from mintmark.http.proxy import parse_networks
 from mintmark.http.serving import Binding, HttpServer
 from mintmark.http.supervisor import Supervisor
 from mintmark.logs import configure_logs
@@ -91,6 +92,7 @@ def _read_serve_settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _require_safe(listeners: Sequence[Listener], settings: Settings, *, is_demo: bool) -> None:
+    parse_networks(settings.trusted_proxies)
     for listener in listeners:
         if is_loopback(listener.host):
             continue

@@ -24,7 +24,8 @@ from mintmark.store.records import TenantRecord
 
 def add_parser(parsers: Any) -> None:
     """Add the noun and its commands."""
-    commands = add_noun(parsers, "tenant", "tenants: one issuer each, with its clients, keys and dialect")
+    text = "tenants: one issuer each, with its clients, keys and dialect"
+    commands = add_noun(parsers, "tenant", text, example="mintmark tenant list")
     example = "mintmark tenant create acme --dialect oauth2 --issuer https://acme.example.com --host acme.example.com"
     create = add_command(commands, "create", run_create, text="create a tenant with its first key", example=example)
     create.add_argument("tenant", help="its id: a-z, 0-9 and -")

@@ -138,7 +138,7 @@ class Dialect:
                 found.append(ClientCredentials("client_secret_post", client_id or "", Secret(client_secret)))
             elif client_id is not None:
                 found.append(ClientCredentials("none", client_id))
-        if not found and not self._client_id_row.optional:
+        if not self._client_id_row.optional and not any(one.client_id for one in found):
             raise InvalidRequest("missing_parameter", "client_id")
         if not self._client_secret_row.optional and all(one.client_secret is None for one in found):
             raise InvalidRequest("missing_parameter", "client_secret")
@@ -312,15 +312,21 @@ def _status(row: ErrorRow, reason: str) -> int:
 
 def _compile_success(definition: DialectDefinition) -> Callable[[TokenResponse], bytes]:
     success = definition.wire.success
-    members = [(row.canonical, row.name, FIELD_CODECS[row.codec].encode) for row in success.members]
+    # A text that must be there is empty where nothing is to be said: OneAccess's scope, for a client without one.
+    members = [
+        (row.canonical, row.name, FIELD_CODECS[row.codec].encode, "" if row.is_required_text else None)
+        for row in success.members
+    ]
     encode = msgspec.json.Encoder().encode
 
     def encode_body(response: TokenResponse) -> bytes:
         inner: dict[str, Any] = {}
-        for canonical, name, to_wire in members:
+        for canonical, name, to_wire, absent in members:
             value = getattr(response, canonical)
             if value is not None:
                 inner[name] = to_wire(value)
+            elif absent is not None:
+                inner[name] = absent
         for name in reversed(success.envelope):
             inner = {name: inner}
         return encode({**success.constant, **inner} if success.constant else inner)

@@ -69,6 +69,10 @@ class SuccessRow(_Table, frozen=True, kw_only=True):
         """The name on the wire."""
         return self.wire or self.canonical
 
+    @property
+    def is_required_text(self) -> bool:
+        return self.codec == "string" and not self.optional
+
 
 class SuccessWire(_Table, frozen=True, kw_only=True):
     """The success answer: constant members first, then the rows, inside the envelope if there is one."""

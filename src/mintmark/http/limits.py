@@ -6,9 +6,11 @@ What breaks a bound loses its connection, and nothing else is harmed.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from mintmark.http.gathering import GatheringTransport
 
 MAX_HEADER_OCTETS: Final = 32 * 1024
 MAX_SENDING_S: Final = 10.0
@@ -39,6 +41,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is a slow sender too."""
         super().connection_made(transport)
+        self._answers = GatheringTransport(transport)
+        self.transport = cast(asyncio.Transport, self._answers)
         self.sending_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -58,11 +62,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A header block is whole: it is refused before the application hears of it when it is too large."""
         self._is_in_headers = False
-        size = len(self.url) + sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in self.headers)
-        if size > MAX_HEADER_OCTETS:
+        # The octets received bound those of the block, and are at hand; only a doubtful block is measured.
+        if self._header_octets > MAX_HEADER_OCTETS and self._measure_headers() > MAX_HEADER_OCTETS:
             self._cut_off(HEADERS_TOO_LARGE)
             raise ValueError("header block too large")
         super().on_headers_complete()
+
+    def _measure_headers(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in self.headers)
+
+    def on_response_complete(self) -> None:
+        """An answer is whole, with or without a body."""
+        self._answers.flush()
+        super().on_response_complete()
 
     def on_message_complete(self) -> None:
         """A request is whole; between requests the count starts anew."""

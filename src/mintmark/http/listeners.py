@@ -6,7 +6,7 @@ import socket
 import ssl
 from ipaddress import ip_address
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from mintmark.protocol.errors import SettingsError
@@ -42,6 +42,8 @@ def parse_listener(text: str) -> Listener:
         raise SettingsError(f"listen: {text!r}: {error}") from error
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.path not in {"", "/"} or parts.query:
         raise SettingsError(f"listen: {text!r} is not of the form http://HOST:PORT or https://HOST:PORT")
+    if port == 0:
+        raise SettingsError(f"listen: {text!r}: port 0 is none; name the port")
     return Listener(parts.scheme, parts.hostname, DEFAULT_PORTS[parts.scheme] if port is None else port)
 
 
@@ -111,11 +113,22 @@ def load_tls(certificate: Path | None, private_key: Path | None) -> ssl.SSLConte
     """Make the TLS side of a listener: 1.2 and newer. Raises: SettingsError."""
     if certificate is None or private_key is None:
         raise SettingsError("listen: an https listener needs tls_certificate and tls_private_key")
+    for key, path in (("tls_certificate", certificate), ("tls_private_key", private_key)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise SettingsError(f"{key}: {path}: {error.strerror}") from error
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(certificate, private_key)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(f"tls_certificate {certificate}, tls_private_key {private_key}: {error}") from error
+        context.load_cert_chain(certificate, private_key, _refuse_passphrase)
+    except ssl.SSLError as error:
+        wrong = "this key is not the certificate's" if error.reason == "KEY_VALUES_MISMATCH" else "not PEM, or damaged"
+        raise SettingsError(f"tls_certificate {certificate}, tls_private_key {private_key}: {wrong}") from error
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _refuse_passphrase() -> NoReturn:
+    """A server that starts by itself has nobody to ask."""
+    raise SettingsError("tls_private_key: is encrypted; decrypt it, and let its file's mode guard it")

@@ -10,7 +10,11 @@ from typing import Final
 
 import structlog
 
+from mintmark.protocol.errors import MintmarkError
+
 RESTART_PAUSE_S: Final = 1.0
+REFUSED: Final = 3
+"""The exit code of a worker that found its settings or its store wrong."""
 
 log = structlog.get_logger()
 
@@ -27,9 +31,11 @@ class Supervisor:
         self._grace_s = grace_s
         self._numbers: dict[int, int] = {}
         self._is_stopping = False
+        self._has_restarted = False
+        self._exit_code = 0
 
     def run(self) -> int:
-        """Fork the workers, mind them, and return the exit code: 0 after a clean stop."""
+        """Fork the workers, mind them, and return the exit code: 0 after a clean stop, 1 if they would not start."""
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, self._on_stop)
         for number in range(self._count):
@@ -38,7 +44,7 @@ class Supervisor:
             pid, status = self._wait()
             if pid:
                 self._on_end(pid, os.waitstatus_to_exitcode(status))
-        return 0
+        return self._exit_code
 
     def _wait(self) -> tuple[int, int]:
         try:
@@ -55,16 +61,33 @@ class Supervisor:
             # A child must never return into the parent's code: whatever happens, it ends here.
             code = 1
             try:
-                code = self._run_worker(number)
+                code = self._run_reporting(number)
             finally:
                 os._exit(code)
         self._numbers[pid] = number
+
+    def _run_reporting(self, number: int) -> int:
+        """Run a worker; what ends it would be lost with its process, so it is logged here."""
+        try:
+            return self._run_worker(number)
+        except MintmarkError as error:
+            log.error("worker_refused", worker=number, error=str(error))
+            return REFUSED
+        except Exception:
+            log.exception("worker_failed", worker=number)
+            return 1
 
     def _on_end(self, pid: int, code: int) -> None:
         number = self._numbers.pop(pid, None)
         if number is None or self._is_stopping:
             return
         log.error("worker_ended", worker=number, exit_code=code)
+        if code == REFUSED and not self._has_restarted:
+            # What the first workers refuse, the next ones would.
+            self._exit_code = 1
+            self._on_stop(signal.SIGTERM, None)
+            return
+        self._has_restarted = True
         time.sleep(RESTART_PAUSE_S)
         if not self._is_stopping:
             self._fork(number)
