@@ -9,23 +9,30 @@ from collections.abc import Mapping
 import structlog
 
 from mintmark.admin.administration import Administration
+from mintmark.admin.upkeep import KeySchedule, purge_expired, tend_keys
 from mintmark.authentication.authenticate import Authenticator
 from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.authentication.clients import ClientDirectory
 from mintmark.authentication.throttle import FailureThrottle
 from mintmark.endpoints.authorization import AuthorizationEndpoint
+from mintmark.endpoints.check import CheckEndpoint
+from mintmark.endpoints.introspection import IntrospectionEndpoint
 from mintmark.endpoints.jwks import JwksEndpoint
-from mintmark.endpoints.metadata import MetadataEndpoint
+from mintmark.endpoints.metadata import MetadataEndpoint, ResourceMetadataEndpoint
+from mintmark.endpoints.protection import Protection
+from mintmark.endpoints.revocation import RevocationEndpoint
 from mintmark.endpoints.route import Endpoint, ServedTenant
 from mintmark.endpoints.token import TokenEndpoint
-from mintmark.grants.rules import tenant_rules
+from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.http.asgi import AsgiApp
 from mintmark.http.proxy import ProxyTrust, parse_networks
 from mintmark.http.router import Router
 from mintmark.protocol.errors import MintmarkError, SettingsError
 from mintmark.settings import Settings
+from mintmark.store.records import ClientRecord, TenantRecord
 from mintmark.tokens.keys import KeyRing
 from mintmark.tokens.ledger import TokenLedger
+from mintmark.tokens.verification import TokenVerifier
 
 log = structlog.get_logger()
 
@@ -37,26 +44,35 @@ class Application:
         store, clock = administration.store, administration.clock
         self._settings = settings
         self._administration = administration
-        self._verifier = SecretVerifier(administration.master_key)
+        self._verifier = SecretVerifier(administration.keyed_hash)
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
-        self._keys = KeyRing(store.keys, administration.master_key, clock)
+        self._keys = KeyRing(store.keys, administration.sealing_key, clock)
         authenticator = Authenticator(
             self._clients,
             self._verifier,
             throttle=FailureThrottle(per_client=settings.failures_per_client, per_source=settings.failures_per_source),
             clock=clock,
         )
-        ledger = TokenLedger(store.tokens, administration.master_key)
+        verifier = TokenVerifier(store.tokens, self._keys, administration.keyed_hash, present=self, clock=clock)
+        ledger = TokenLedger(store.tokens, administration.sealing_key)
         self._endpoints: Mapping[str, Endpoint] = {
-            "token": TokenEndpoint(authenticator, self._keys, ledger, clock=clock),
+            "token": TokenEndpoint(
+                authenticator, self._keys, ledger, keyed_hash=administration.keyed_hash, clock=clock
+            ),
+            "introspection": IntrospectionEndpoint(authenticator, verifier, self._keys, clock=clock),
+            "revocation": RevocationEndpoint(authenticator, verifier, ledger),
+            "check": CheckEndpoint(Protection(verifier)),
             "jwks": JwksEndpoint(self._keys),
             "metadata": MetadataEndpoint(),
+            "resource_metadata": ResourceMetadataEndpoint(),
             "authorization": AuthorizationEndpoint(),
         }
         self._router = Router(())
+        self._served: Mapping[str, ServedTenant] = {}
         self._apps: list[AsgiApp] = []
         self._revision = -1
         self._following: asyncio.Task[None] | None = None
+        self._tending: asyncio.Task[None] | None = None
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
@@ -72,10 +88,21 @@ class Application:
             return
         self._clients.forget()
         self._keys.forget()
-        self._router = Router(await self._load_tenants())
+        served = await self._load_tenants()
+        self._served = {tenant.record.tenant_id: tenant for tenant in served}
+        self._router = Router(served)
         for app in self._apps:
             app.router = self._router
         self._revision = revision
+
+    def find_tenant(self, tenant_id: str) -> tuple[TenantRecord, Rules] | None:
+        """Return a tenant that is there and not suspended, with its rules."""
+        served = self._served.get(tenant_id)
+        return None if served is None or served.record.is_suspended else (served.record, served.rules)
+
+    async def find_client(self, tenant_id: str, client_id: str) -> ClientRecord | None:
+        """Return a client, or None."""
+        return await self._clients.find(tenant_id, client_id)
 
     async def _load_tenants(self) -> list[ServedTenant]:
         administration = self._administration
@@ -91,8 +118,9 @@ class Application:
         return served
 
     def follow_changes(self) -> None:
-        """Begin to look for changes of other processes, again and again."""
+        """Begin to look for changes of other processes, and for what has to be done for all."""
         self._following = asyncio.create_task(self._follow())
+        self._tending = asyncio.create_task(self._tend())
 
     async def _follow(self) -> None:
         while True:
@@ -102,12 +130,25 @@ class Application:
             except MintmarkError as error:
                 log.error("refresh_failed", error=str(error))
 
+    async def _tend(self) -> None:
+        """Do what one process does for all, while this is the one."""
+        schedule = KeySchedule(self._settings.key_lifetime_s, self._settings.key_announce_s)
+        while True:
+            await asyncio.sleep(self._settings.upkeep_interval_s)
+            try:
+                if await self._administration.store.leadership.try_acquire():
+                    await tend_keys(self._administration, schedule)
+                    await purge_expired(self._administration)
+            except MintmarkError as error:
+                log.error("upkeep_failed", error=str(error))
+
     async def close(self) -> None:
         """Let go of threads and database, what is in hand being finished first."""
-        if self._following:
-            self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
+        for task in (self._following, self._tending):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         self._verifier.close()
         await self._administration.store.close()
 

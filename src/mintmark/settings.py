@@ -53,6 +53,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Failed authentications a minute that one caller may make for one client."""
     failures_per_source: int = 200
     """Failed authentications a minute that one caller may make in all."""
+    key_lifetime_s: int = 90 * 86_400
+    """Seconds for which a signing key signs before its successor does."""
+    key_announce_s: int = 2 * 86_400
+    """Seconds for which a signing key is published before it signs; at least 300, the key set's cache time."""
+    upkeep_interval_s: float = 5.0
+    """Seconds between looks for what has expired and for keys whose turn has come."""
     shutdown_grace_s: float = 10.0
     """Seconds that requests in hand may take to finish after SIGTERM or SIGINT."""
     log_level: str = "info"
@@ -75,6 +81,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
+MIN_ANNOUNCE_S: Final = 300
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -152,6 +159,9 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ("failures_per_client", settings.failures_per_client >= 1, "1 or more"),
         ("failures_per_source", settings.failures_per_source >= 1, "1 or more"),
         ("shutdown_grace_s", 0 <= settings.shutdown_grace_s <= 3600, "from 0 to 3600 seconds"),
+        ("key_announce_s", settings.key_announce_s >= MIN_ANNOUNCE_S, f"{MIN_ANNOUNCE_S} seconds or more"),
+        ("key_lifetime_s", settings.key_lifetime_s > settings.key_announce_s, "longer than key_announce_s"),
+        ("upkeep_interval_s", 0.05 <= settings.upkeep_interval_s <= 3600, "from 0.05 to 3600 seconds"),
         ("log_level", settings.log_level in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"),
         ("log_format", settings.log_format in {"text", "json"}, "text or json"),
         ("listen", bool(settings.listen), "at least one address"),

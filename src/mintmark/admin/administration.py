@@ -1,4 +1,4 @@
-"""What every verb works on: the store, the master key, and the dialects with their rules."""
+"""What every verb works on: the store, the deployment's keys, and the dialects with their rules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from mintmark.authentication.master_key import MasterKey
+from mintmark.authentication.keyed_hash import KeyedHash
+from mintmark.authentication.master_key import SealingKey
 from mintmark.dialects.codec import Dialect
 from mintmark.grants.rules import Rules
 from mintmark.protocol.errors import MintmarkError
@@ -22,7 +23,8 @@ class Administration(msgspec.Struct, frozen=True):
     """Held by whoever calls a verb."""
 
     store: Store
-    master_key: MasterKey
+    sealing_key: SealingKey
+    keyed_hash: KeyedHash
     dialects: Mapping[str, Dialect]
     rules: Mapping[str, Rules]
     clock: Callable[[], float]

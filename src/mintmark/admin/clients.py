@@ -38,11 +38,22 @@ class ClientRequest(msgspec.Struct, frozen=True, kw_only=True):
     client_name: str = ""
     scope: tuple[str, ...] = ()
     audience: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    """The audiences for which this client, as a resource server, may introspect."""
     grant_types: tuple[str, ...] = ("client_credentials",)
     authentication_methods: tuple[str, ...] = METHODS
     token_rules: Mapping[str, Any] = {}
     origin: str = ""
     """Where it was written, such as `clients.jsonl:7`; texts on what is wrong with it begin so."""
+
+
+class ClientChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to change of a client; None stays as it is."""
+
+    client_name: str | None = None
+    scope: tuple[str, ...] | None = None
+    audience: tuple[str, ...] | None = None
+    resources: tuple[str, ...] | None = None
 
 
 class RegisteredClient(NamedTuple):
@@ -110,8 +121,46 @@ async def disable_client(
     """Disable a client, or enable it again. Raises: AdministrationError."""
     client = await require_client(administration, tenant_id, client_id)
     changed = msgspec.structs.replace(client, is_disabled=disabled)
-    await administration.store.clients.replace(changed)
+    await administration.store.clients.replace(changed, bump=disabled)
     return changed
+
+
+async def change_client(
+    administration: Administration, tenant_id: str, client_id: str, changes: ClientChanges
+) -> ClientRecord:
+    """Change what a client may have; where its system does so, the tokens that it has die at once.
+
+    Raises:
+        AdministrationError: a value is malformed, or there is no such client.
+    """
+    client = await require_client(administration, tenant_id, client_id)
+    tenant = await administration.require_tenant(tenant_id)
+    rules = tenant_rules(administration.rules[tenant.dialect], tenant.token_rules, tenant_id)
+    given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
+    changed = msgspec.structs.replace(client, **given)
+    _check_scope(changed.scope, rules)
+    _check_audience(changed.audience)
+    _check_audience(changed.resources)
+    await administration.store.clients.replace(changed, bump="client_changed" in rules.tokens_die_on)
+    return changed
+
+
+async def reset_secret(administration: Administration, tenant_id: str, client_id: str) -> Secret:
+    """Replace all of a client's secrets by a new one; where its system does so, its tokens die at once.
+
+    Raises:
+        AdministrationError: there is no such client.
+    """
+    client = await require_client(administration, tenant_id, client_id)
+    tenant = await administration.require_tenant(tenant_id)
+    rules = administration.rules[tenant.dialect]
+    secret = generate_secret(rules.client_secret_form)
+    await administration.store.clients.add_secret(_hash_secret(administration, tenant_id, client_id, secret, fast=True))
+    for old in client.secrets:
+        await administration.store.clients.remove_secret(tenant_id, client_id, old.secret_id)
+    if "secret_reset" in rules.tokens_die_on:
+        await administration.store.clients.bump_generation(tenant_id, client_id)
+    return secret
 
 
 async def remove_client(administration: Administration, tenant_id: str, client_id: str) -> None:
@@ -181,6 +230,7 @@ def _build(administration: Administration, request: ClientRequest, rules: Rules)
         authentication_methods=request.authentication_methods,
         scope=request.scope,
         audience=request.audience,
+        resources=request.resources,
         token_rules=request.token_rules,
         secrets=(_hash_secret(administration, request.tenant_id, client_id, secret, fast=fast),),
         created_at=administration.now(),
@@ -204,10 +254,15 @@ def _check_members(request: ClientRequest, rules: Rules) -> None:
     if request.client_secret is not None and not 1 <= len(request.client_secret.encoded()) <= MAX_SECRET_LENGTH:
         raise AdministrationError(f"client_secret: wanted are 1 to {MAX_SECRET_LENGTH} octets")
     _check_scope(request.scope, rules)
-    if any(not name or " " in name for name in request.audience):
-        raise AdministrationError("audience: wanted are names or URIs without spaces")
+    _check_audience(request.audience)
+    _check_audience(request.resources)
     _check_names("grant_types", request.grant_types, tuple(GRANTS))
     _check_names("authentication_methods", request.authentication_methods, METHODS)
+
+
+def _check_audience(names: tuple[str, ...]) -> None:
+    if any(not name or not name.isprintable() or " " in name for name in names):
+        raise AdministrationError("audience: wanted are names or URIs without spaces")
 
 
 def _check_scope(scope: tuple[str, ...], rules: Rules) -> None:
@@ -239,6 +294,6 @@ def _hash_secret(
         tenant_id=tenant_id,
         client_id=client_id,
         kind="hmac-sha256" if fast else "argon2id",
-        hash=administration.master_key.keyed_hash(secret.encoded()) if fast else hash_chosen_secret(secret),
+        hash=administration.keyed_hash.hash_secret(secret.encoded()) if fast else hash_chosen_secret(secret),
         created_at=administration.now(),
     )

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import secrets
 import time
+from pathlib import Path
 from typing import Final
 
 from mintmark.admin.administration import Administration, AdministrationError
-from mintmark.authentication.master_key import MasterKey, create_master_key, parse_master_key, read_master_key
+from mintmark.authentication.keyed_hash import KEY_OCTETS, KeyedHash
+from mintmark.authentication.master_key import (
+    SealBroken,
+    SealingKey,
+    create_master_key,
+    parse_master_key,
+    read_master_key,
+)
 from mintmark.dialects.catalogue import load_dialects
 from mintmark.grants.rules import parse_rules
 from mintmark.protocol.errors import SettingsError
@@ -14,7 +23,8 @@ from mintmark.settings import Settings
 from mintmark.store.schema import migrate, schema_state
 from mintmark.store.sql_store import SqlStore
 
-CHECK_FACT: Final = "master_key_check"
+ROOT_KEY_FACT: Final = "sealed_root_key"
+ROOT_KEY_PURPOSE: Final = b"root key"
 
 
 async def open_deployment(settings: Settings) -> Administration:
@@ -49,7 +59,7 @@ async def initialize(settings: Settings) -> Administration:
     return await _open(settings, master_key)
 
 
-async def _open(settings: Settings, master_key: MasterKey) -> Administration:
+async def _open(settings: Settings, master_key: SealingKey) -> Administration:
     dialects = load_dialects(settings.dialects_dir)
     origin = f"{settings.dialects_dir}: dialect" if settings.dialects_dir else "dialect"
     rules = {name: parse_rules(dialect.definition, f"{origin} {name}") for name, dialect in dialects.items()}
@@ -57,26 +67,55 @@ async def _open(settings: Settings, master_key: MasterKey) -> Administration:
         migrate(settings.database)
     store = SqlStore.open(settings.database)
     try:
-        await _check_master_key(store, master_key, settings)
+        root_key = await _open_root_key(store, master_key, settings)
     except BaseException:
         await store.close()
         raise
-    return Administration(store, master_key, dialects, rules, time.time)
+    return Administration(store, SealingKey(root_key), KeyedHash(root_key), dialects, rules, time.time)
 
 
-async def _check_master_key(store: SqlStore, master_key: MasterKey, settings: Settings) -> None:
-    known = await store.deployment.find_fact(CHECK_FACT)
-    if known is None:
-        await store.deployment.put_fact(CHECK_FACT, master_key.check_value)
-    elif known != master_key.check_value:
-        origin = "MINTMARK_MASTER_KEY" if settings.master_key else str(settings.key_file)
+async def _open_root_key(store: SqlStore, master_key: SealingKey, settings: Settings) -> bytes:
+    """Open the deployment's root key, or make it in a database without one. Only the right master key opens it."""
+    sealed = await store.deployment.find_fact(ROOT_KEY_FACT)
+    if sealed is None:
+        octets = secrets.token_bytes(KEY_OCTETS)
+        await store.deployment.put_fact(ROOT_KEY_FACT, master_key.seal(octets, ROOT_KEY_PURPOSE).hex())
+        return octets
+    try:
+        return master_key.open(bytes.fromhex(sealed), ROOT_KEY_PURPOSE)
+    except SealBroken as error:
         raise SettingsError(
-            f"{origin}: this is not the master key of {settings.database}; nothing was changed."
+            f"{_master_key_origin(settings)}: this is not the master key of {settings.database}; nothing was changed."
             " Restore the key that belongs to it"
-        )
+        ) from error
 
 
-def _read_master_key(settings: Settings) -> MasterKey:
+async def reseal(settings: Settings, new_key_file: Path) -> None:
+    """Change the master key: seal the root key under the one in a file, which is made if it is not there.
+
+    It is one write: whenever it is interrupted, either the old key opens the deployment or the new one does.
+
+    Raises:
+        SettingsError: the present master key is not the deployment's, or the new one cannot be read or written.
+    """
+    store = SqlStore.open(settings.database)
+    try:
+        root_key = await _open_root_key(store, _read_master_key(settings), settings)
+        new_key = _read_or_create(new_key_file)
+        await store.deployment.put_fact(ROOT_KEY_FACT, new_key.seal(root_key, ROOT_KEY_PURPOSE).hex())
+    finally:
+        await store.close()
+
+
+def _read_or_create(key_file: Path) -> SealingKey:
+    return read_master_key(key_file) if key_file.exists() else create_master_key(key_file)
+
+
+def _master_key_origin(settings: Settings) -> str:
+    return "MINTMARK_MASTER_KEY" if settings.master_key else str(settings.key_file)
+
+
+def _read_master_key(settings: Settings) -> SealingKey:
     if settings.master_key:
         return parse_master_key(settings.master_key, "master_key")
     return read_master_key(settings.key_file)

@@ -1,22 +1,22 @@
-"""Verbs on keys: list, make another, and show a symmetric key once."""
+"""Verbs on keys: list, rotate, revoke, and show a symmetric key once."""
 
 from __future__ import annotations
 
 import uuid
-from typing import Any, Final
+from typing import Any
+
+import msgspec
 
 from mintmark.admin.administration import Administration, AdministrationError
 from mintmark.grants.rules import Rules
 from mintmark.store.records import KeyRecord
+from mintmark.tokens.algorithms import ALGORITHMS
 from mintmark.tokens.keys import (
-    ALGORITHMS,
+    CACHE_S,
     generate_encryption_key,
     generate_signing_key,
     open_encryption_key,
 )
-
-ANNOUNCE_S: Final = 600
-"""Twice what the key set may be cached for."""
 
 
 def new_keys(administration: Administration, tenant_id: str, rules: Rules) -> list[KeyRecord]:
@@ -42,19 +42,45 @@ async def ensure_signing_key(administration: Administration, tenant_id: str, alg
     await administration.store.keys.add(_new_signing_key(administration, tenant_id, alg))
 
 
-async def add_signing_key(administration: Administration, tenant_id: str, alg: str) -> KeyRecord:
-    """Give a tenant a new signing key. It signs after `ANNOUNCE_S`, by when every verifier has read of it.
+async def rotate_signing_key(administration: Administration, tenant_id: str, alg: str, *, announce_s: int) -> KeyRecord:
+    """Give a tenant a new signing key, published at once, that signs `announce_s` seconds from now.
 
     The older ones go on verifying. A first key of its algorithm signs at once: nobody has to learn of a change.
 
     Raises:
-        AdministrationError: no such tenant or algorithm.
+        AdministrationError: no such tenant or algorithm, or an announcement shorter than the key set's cache time.
     """
     await administration.require_tenant(tenant_id)
     if alg not in ALGORITHMS:
         raise AdministrationError(f"there is no algorithm {alg!r}; the algorithms are: {', '.join(ALGORITHMS)}")
+    if announce_s < CACHE_S:
+        raise AdministrationError(f"announce: at least {CACHE_S} seconds, for which verifiers may keep the key set")
     others = [key for key in await administration.store.keys.list(tenant_id) if key.use == "sig" and key.alg == alg]
-    key = _new_signing_key(administration, tenant_id, alg, wait_s=ANNOUNCE_S if others else 0)
+    key = _new_signing_key(administration, tenant_id, alg, wait_s=announce_s if others else 0)
+    await administration.store.keys.add(key)
+    return key
+
+
+async def revoke_key(administration: Administration, tenant_id: str, kid: str) -> KeyRecord:
+    """The compromise drill: every token of this key is inactive at once, and a new key signs at once.
+
+    Raises:
+        AdministrationError: no such tenant or key.
+    """
+    await administration.require_tenant(tenant_id)
+    keys = await administration.store.keys.list(tenant_id)
+    key = next((one for one in keys if one.kid == kid and one.use == "sig"), None)
+    if key is None:
+        raise AdministrationError(f"tenant {tenant_id!r} has no signing key {kid!r}")
+    successor = _new_signing_key(administration, tenant_id, key.alg)
+    await administration.store.keys.add(successor)
+    await administration.store.keys.replace(msgspec.structs.replace(key, revoked_at=administration.now()))
+    return successor
+
+
+async def add_scheduled_key(administration: Administration, tenant_id: str, alg: str, *, active_from: int) -> KeyRecord:
+    """Give a tenant the successor of a key, published at once, that signs from a moment on (seconds)."""
+    key = _new_signing_key(administration, tenant_id, alg, wait_s=active_from - administration.now())
     await administration.store.keys.add(key)
     return key
 
@@ -68,17 +94,17 @@ async def reset_encryption_key(administration: Administration, tenant_id: str) -
     await administration.require_tenant(tenant_id)
     key = _new_encryption_key(administration, tenant_id)
     await administration.store.keys.add(key)
-    return dict(open_encryption_key(key, administration.master_key).jwk.as_dict(private=True))
+    return dict(open_encryption_key(key, administration.sealing_key).jwk.as_dict(private=True))
 
 
 def _new_signing_key(administration: Administration, tenant_id: str, alg: str, *, wait_s: int = 0) -> KeyRecord:
     now = administration.now()
     return generate_signing_key(
-        tenant_id, alg, kid=str(uuid.uuid4()), now=now, master_key=administration.master_key, active_from=now + wait_s
+        tenant_id, alg, kid=str(uuid.uuid4()), now=now, sealing_key=administration.sealing_key, active_from=now + wait_s
     )
 
 
 def _new_encryption_key(administration: Administration, tenant_id: str) -> KeyRecord:
     return generate_encryption_key(
-        tenant_id, kid=str(uuid.uuid4()), now=administration.now(), master_key=administration.master_key
+        tenant_id, kid=str(uuid.uuid4()), now=administration.now(), sealing_key=administration.sealing_key
     )

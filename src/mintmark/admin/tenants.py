@@ -68,11 +68,20 @@ async def list_tenants(administration: Administration) -> list[TenantRecord]:
 
 
 async def suspend_tenant(administration: Administration, tenant_id: str, *, suspended: bool) -> TenantRecord:
-    """Suspend a tenant, so that it answers as if it were not there, or resume it. Raises: AdministrationError."""
+    """Suspend a tenant, so that it answers as if it were not there and its tokens die, or resume it.
+
+    Raises: AdministrationError.
+    """
     tenant = await administration.require_tenant(tenant_id)
     changed = msgspec.structs.replace(tenant, is_suspended=suspended)
-    await administration.store.tenants.replace(changed)
+    await administration.store.tenants.replace(changed, bump=suspended)
     return changed
+
+
+async def invalidate_tokens(administration: Administration, tenant_id: str) -> None:
+    """End every token of a tenant at once, whatever its form. Raises: AdministrationError."""
+    await administration.require_tenant(tenant_id)
+    await administration.store.tenants.bump_generation(tenant_id)
 
 
 def _check(administration: Administration, request: TenantRequest) -> None:

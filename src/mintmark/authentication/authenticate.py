@@ -11,7 +11,7 @@ from mintmark.authentication.clients import ClientDirectory
 from mintmark.authentication.secrets import SecretForm
 from mintmark.authentication.throttle import FailureThrottle
 from mintmark.protocol.errors import InvalidClient, InvalidRequest
-from mintmark.protocol.messages import ClientCredentials, TokenRequest
+from mintmark.protocol.messages import ClientCredentials
 from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord
 
@@ -41,9 +41,9 @@ class Authenticator:
         self._clock = clock
 
     async def authenticate_client(
-        self, request: TokenRequest, tenant: TenantRecord, *, source: str, secret_form: SecretForm
+        self, seen: tuple[ClientCredentials, ...], tenant: TenantRecord, *, source: str, secret_form: SecretForm
     ) -> AuthenticatedClient:
-        """Prove who is asking.
+        """Prove who is asking, from all the credentials that a request carried.
 
         Raises:
             InvalidRequest: `two_credentials`.
@@ -52,7 +52,7 @@ class Authenticator:
             TemporarilyUnavailable: `too_many_attempts`, or too many slow checks at once.
         RFC: 6749 sections 2.3, 3.2.1.
         """
-        credentials = select_credentials(request.credentials)
+        credentials = select_credentials(seen)
         now = int(self._clock())
         self._throttle.check(source, tenant.tenant_id, credentials.client_id, now)
         client = await self._find_client(tenant.tenant_id, credentials)

@@ -15,7 +15,7 @@ from typing import Final
 import argon2
 
 from mintmark.authentication.comparison import matches_any
-from mintmark.authentication.master_key import MasterKey
+from mintmark.authentication.keyed_hash import KeyedHash
 from mintmark.authentication.secrets import SecretForm, is_generated
 from mintmark.protocol.errors import TemporarilyUnavailable
 from mintmark.protocol.secret import Secret
@@ -37,8 +37,8 @@ def hash_chosen_secret(secret: Secret) -> str:
 class SecretVerifier:
     """Checks presented secrets; remembers which person-chosen ones were right, as keyed hashes, in memory only."""
 
-    def __init__(self, master_key: MasterKey) -> None:
-        self._master_key = master_key
+    def __init__(self, keyed_hash: KeyedHash) -> None:
+        self._keyed_hash = keyed_hash
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2id")
         self._waiting = 0
         self._remembered: OrderedDict[str, str] = OrderedDict()
@@ -55,7 +55,7 @@ class SecretVerifier:
         Raises:
             TemporarilyUnavailable: too many slow checks are waiting.
         """
-        hashes = [self._master_key.keyed_hash(secret.encoded()) for secret in presented]
+        hashes = [self._keyed_hash.hash_secret(secret.encoded()) for secret in presented]
         known = [row.hash if row.kind == "hmac-sha256" else self._remembered.get(row.hash, "") for row in stored]
         is_right = False
         for keyed in hashes:

@@ -1,14 +1,13 @@
-"""The master key: from it come the key that hashes secrets and the key that seals what must be read again.
+"""The master key seals one thing, the deployment's root key; all that is sealed or hashed hangs on that one.
 
-It lives in a file or in the environment, never in the database; the database holds a check value, so that a wrong
-master key is known before anything is done with it.
+The master key lives in a file or in the environment, never in the database. A wrong one does not open the root key,
+and so is known before anything is done with it; a new one needs the root key alone sealed again.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hmac
 import os
 import secrets
 from pathlib import Path
@@ -30,22 +29,15 @@ class SealBroken(MintmarkError):
     """A sealed value does not open: another master key, or the row was changed."""
 
 
-class MasterKey:
-    """Hashes and seals under keys derived from 32 octets (HKDF-SHA-256, RFC: 5869)."""
+class SealingKey:
+    """Seals what must be read again, under a key derived from 32 octets (HKDF-SHA-256, RFC: 5869)."""
 
-    __slots__ = ("_aead", "_hash_key", "check_value")
+    __slots__ = ("_aead",)
 
     def __init__(self, octets: bytes) -> None:
         if len(octets) != KEY_OCTETS:
             raise SettingsError(f"the master key has {len(octets)} octets; it must have {KEY_OCTETS}")
-        self._hash_key = _derive(octets, b"mintmark secret hash v1")
-        self._aead = AESGCM(_derive(octets, b"mintmark seal v1"))
-        self.check_value = _derive(octets, b"mintmark check value v1").hex()
-        """Tells this master key from another, and nothing else; safe to store."""
-
-    def keyed_hash(self, octets: bytes) -> str:
-        """Return HMAC-SHA-256 under the hash key, as 64 lower-case hex."""
-        return hmac.digest(self._hash_key, octets, "sha256").hex()
+        self._aead = AESGCM(derive_key(octets, b"mintmark seal v1"))
 
     def seal(self, octets: bytes, purpose: bytes) -> bytes:
         """Encrypt and authenticate (AES-256-GCM). `purpose` must be given again to open."""
@@ -63,11 +55,12 @@ class MasterKey:
             raise SealBroken("a sealed value does not open under this master key") from error
 
 
-def _derive(octets: bytes, info: bytes) -> bytes:
+def derive_key(octets: bytes, info: bytes) -> bytes:
+    """Return 32 octets of key material for one use. RFC: 5869 section 2.3."""
     return HKDFExpand(algorithm=SHA256(), length=KEY_OCTETS, info=info).derive(octets)
 
 
-def parse_master_key(text: str, origin: str) -> MasterKey:
+def parse_master_key(text: str, origin: str) -> SealingKey:
     """Read a master key from its text form, 32 octets in base64url. `origin` names it in errors.
 
     Raises:
@@ -80,10 +73,10 @@ def parse_master_key(text: str, origin: str) -> MasterKey:
         raise SettingsError(f"{origin}: not base64url") from error
     if len(octets) != KEY_OCTETS:
         raise SettingsError(f"{origin}: must hold {KEY_OCTETS} octets in base64url (43 characters)")
-    return MasterKey(octets)
+    return SealingKey(octets)
 
 
-def read_master_key(path: Path) -> MasterKey:
+def read_master_key(path: Path) -> SealingKey:
     """Read the master key's file. Raises: SettingsError (absent, unreadable, open to others, malformed)."""
     try:
         mode = path.stat().st_mode
@@ -100,7 +93,7 @@ def read_master_key(path: Path) -> MasterKey:
     return parse_master_key(text, str(path))
 
 
-def create_master_key(path: Path) -> MasterKey:
+def create_master_key(path: Path) -> SealingKey:
     """Make a new master key in a file of mode 0600, never over an old one. Raises: SettingsError."""
     text = base64.urlsafe_b64encode(secrets.token_bytes(KEY_OCTETS)).decode().rstrip("=")
     try:

@@ -1,4 +1,4 @@
-"""`mintmark client create | import | list | show | disable | enable | remove | add-secret | remove-secret`."""
+"""`mintmark client`: create, import, list, show, update, disable, enable, remove, and the secrets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import msgspec
 from mintmark.admin.administration import Administration, AdministrationError
 from mintmark.admin.clients import (
     METHODS,
+    ClientChanges,
     ClientRequest,
     add_secret,
+    change_client,
     check_clients,
     disable_client,
     list_clients,
@@ -22,6 +24,7 @@ from mintmark.admin.clients import (
     remove_client,
     remove_secret,
     require_client,
+    reset_secret,
 )
 from mintmark.cli.options import (
     add_command,
@@ -37,6 +40,7 @@ from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord
 
 IMPORT_BATCH = 5_000
+RESOURCE_HELP = "audience for which it may introspect, as a resource server (repeatable)"
 MAX_PAGE = 10_000
 
 
@@ -71,6 +75,13 @@ def add_parser(parsers: Any) -> None:
     add_json(_add_on_client(commands, "show", run_show, "show a client; secrets are never shown"))
     for name, disabled in (("disable", True), ("enable", False)):
         _add_on_client(commands, name, partial(run_disable, disabled=disabled), f"{name} a client")
+    update = _add_on_client(commands, "update", run_update, "change what a client may have")
+    update.add_argument("--name", help="a name for people")
+    update.add_argument("--scope", help="space-separated scope-tokens that it may have")
+    update.add_argument("--audience", action="append", help="audience of its tokens (repeatable)")
+    update.add_argument("--resource", action="append", help=RESOURCE_HELP)
+    text = "replace all secrets of a client by a new one, shown once"
+    add_json(_add_on_client(commands, "reset-secret", run_reset_secret, text))
     _add_on_client(commands, "remove", run_remove, "remove a client and its secrets")
     secret = _add_on_client(commands, "add-secret", run_add_secret, "give a client one more secret, shown once")
     secret.add_argument("--label", default="", help="a note on what it is for")
@@ -98,6 +109,7 @@ def _add_create(commands: Any) -> None:
     )
     create.add_argument("--scope", default="", help="space-separated scope-tokens that it may have")
     create.add_argument("--audience", action="append", default=[], help="audience of its tokens (repeatable)")
+    create.add_argument("--resource", action="append", default=[], help=RESOURCE_HELP)
     create.add_argument("--method", action="append", choices=METHODS, help="client authentication method (repeatable)")
     add_token_rules(create)
     add_json(create)
@@ -119,6 +131,7 @@ def run_create(arguments: argparse.Namespace) -> int:
         client_name=arguments.name,
         scope=tuple(arguments.scope.split()),
         audience=tuple(arguments.audience),
+        resources=tuple(arguments.resource),
         authentication_methods=tuple(arguments.method or METHODS),
         token_rules=parse_token_rules(arguments.token_rules),
     )
@@ -237,6 +250,30 @@ def run_disable(arguments: argparse.Namespace, *, disabled: bool) -> int:
         arguments, lambda one: disable_client(one, arguments.tenant, arguments.client_id, disabled=disabled)
     )
     print(f"client {arguments.client_id} {'disabled' if disabled else 'enabled'}")
+    return 0
+
+
+def run_update(arguments: argparse.Namespace) -> int:
+    """Change a client."""
+    changes = ClientChanges(
+        client_name=arguments.name,
+        scope=None if arguments.scope is None else tuple(arguments.scope.split()),
+        audience=None if arguments.audience is None else tuple(arguments.audience),
+        resources=None if arguments.resource is None else tuple(arguments.resource),
+    )
+    with_deployment(arguments, lambda one: change_client(one, arguments.tenant, arguments.client_id, changes))
+    print(f"client {arguments.client_id} changed")
+    return 0
+
+
+def run_reset_secret(arguments: argparse.Namespace) -> int:
+    """Replace a client's secrets."""
+    secret = with_deployment(arguments, lambda one: reset_secret(one, arguments.tenant, arguments.client_id))
+    shown = {"client_id": arguments.client_id, "client_secret": secret.reveal()}
+    if arguments.json:
+        print_json(shown)
+    else:
+        _print_once(shown)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`mintmark tenant create | list | suspend | resume`."""
+"""`mintmark tenant create | list | suspend | resume | invalidate-tokens`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mintmark.admin.tenants import TenantRequest, create_tenant, list_tenants, suspend_tenant
+from mintmark.admin.tenants import TenantRequest, create_tenant, invalidate_tokens, list_tenants, suspend_tenant
 from mintmark.cli.options import (
     add_command,
     add_json,
@@ -48,6 +48,11 @@ def add_parser(parsers: Any) -> None:
             example=f"mintmark tenant {name} acme",
         )
         command.add_argument("tenant")
+    text = "end every token of a tenant at once: for a restored or imported system, or one whose tokens leaked"
+    ending = add_command(
+        commands, "invalidate-tokens", run_invalidate, text=text, example="mintmark tenant invalidate-tokens acme"
+    )
+    ending.add_argument("tenant")
 
 
 def run_create(arguments: argparse.Namespace) -> int:
@@ -88,4 +93,11 @@ def run_suspend(arguments: argparse.Namespace, *, suspended: bool) -> int:
     """Suspend or resume a tenant."""
     with_deployment(arguments, lambda one: suspend_tenant(one, arguments.tenant, suspended=suspended))
     print(f"tenant {arguments.tenant} {'suspended' if suspended else 'resumed'}")
+    return 0
+
+
+def run_invalidate(arguments: argparse.Namespace) -> int:
+    """End every token of a tenant."""
+    with_deployment(arguments, lambda one: invalidate_tokens(one, arguments.tenant))
+    print(f"every token of tenant {arguments.tenant} has ended")
     return 0

@@ -21,6 +21,7 @@ from mintmark.dialects.definition import (
     ErrorsWire,
     Place,
     RequestRow,
+    endpoint_rows,
     find_error_row,
 )
 from mintmark.dialects.fields import FIELD_CODECS, FieldError
@@ -39,7 +40,7 @@ from mintmark.protocol.errors import (
     UnsupportedGrantType,
 )
 from mintmark.protocol.http import HttpRequest, HttpResponse
-from mintmark.protocol.messages import ClientCredentials, TokenRequest, TokenResponse
+from mintmark.protocol.messages import ClientCredentials, Introspection, TokenRequest, TokenResponse
 from mintmark.protocol.secret import Secret
 
 BODY_TYPES: Mapping[bytes, BodyForm] = {
@@ -54,6 +55,8 @@ UNLISTED: Mapping[int, str] = {
     503: "temporarily_unavailable",
 }
 """What a refusal in an unlisted form means by its status alone; with any other status, `server_error`."""
+UNAUTHORIZED = 401
+RETRY_AFTER_S = {"temporarily_unavailable": "5", "too_many_attempts": "60"}
 SECRET_FIELDS = frozenset({"client_secret", "refresh_token"})
 
 Fields = Mapping[str, str]
@@ -80,7 +83,10 @@ class Dialect:
         self._refused_in_query = frozenset(wire.request.refused_in_query)
         self._headers = _encode_headers(wire.content_type, wire.headers)
         self._encode_body = _compile_success(definition)
-        self._errors = {reason: self._compile_error(reason) for reason in REASONS}
+        self._errors = {
+            endpoint: {reason: self._compile_error(reason, rows) for reason in REASONS}
+            for endpoint, rows in {"token": (), **endpoint_rows(wire)}.items()
+        }
 
     @property
     def authentication_methods(self) -> tuple[str, ...]:
@@ -150,35 +156,78 @@ class Dialect:
         """Write a success answer. RFC: 6749 section 5.1."""
         return HttpResponse(self.definition.wire.success.status, self._headers, self._encode_body(response))
 
-    def encode_error(self, error: OAuthError, *, issuer: str = "", header_used: bool = False) -> HttpResponse:
+    def encode_error(
+        self, error: OAuthError, *, issuer: str = "", header_used: bool = False, endpoint: str = "token"
+    ) -> HttpResponse:
         """Write an error answer: constant octets for each reason, so that nothing of the request can echo.
 
         Args:
             error: its reason selects the row.
             issuer: the tenant's issuer URL, the realm of a challenge.
             header_used: the client tried the `Authorization` header, and so is owed a challenge.
-        RFC: 6749 section 5.2.
+            endpoint: `token`, `introspection`, `revocation`, or `resource` for an API of ours.
+        RFC: 6749 section 5.2, RFC: 6750 section 3.
         """
-        answer = self._errors[error.reason]
+        answer = self._errors[endpoint][error.reason]
+        if endpoint == "resource":
+            return answer
         challenge = self.definition.wire.challenge
-        if answer.status == 401 and challenge and (header_used or challenge.when == "always"):
+        if answer.status == UNAUTHORIZED and challenge and (header_used or challenge.when == "always"):
             realm = issuer if challenge.realm == "issuer" else urlsplit(issuer).hostname or "localhost"
             text = f'Basic realm="{realm}"' if challenge.quoted else f"Basic realm={realm}"
             return answer.with_headers((b"www-authenticate", text.encode()))
         return answer
 
-    def _compile_error(self, reason: str) -> HttpResponse:
+    def _compile_error(self, reason: str, own_rows: tuple[ErrorRow, ...]) -> HttpResponse:
         errors = self.definition.wire.errors
-        row = errors.rows[find_error_row(errors, reason)]
+        row = _own_error_row(own_rows, reason) or errors.rows[find_error_row(errors.rows, reason)]
         body = dict(row.body)
         if row.describe:
             body[errors.description] = REASONS[reason].description
-        headers = self._headers
-        if reason == "method_not_allowed":
-            headers = (*headers, (b"allow", b"POST"))
-        if REASONS[reason].error.code == "temporarily_unavailable":
-            headers = (*headers, (b"retry-after", b"5" if reason == "temporarily_unavailable" else b"60"))
-        return HttpResponse(_status(row, reason), headers, msgspec.json.encode(body))
+        headers = _encode_headers(row.content_type, {}) if row.content_type else self._headers
+        extra = {
+            "allow": "POST" if reason == "method_not_allowed" else "",
+            "retry-after": RETRY_AFTER_S.get(reason, ""),
+            "www-authenticate": row.challenge,
+        }
+        pairs = tuple((name.encode(), value.encode()) for name, value in extra.items() if value)
+        return HttpResponse(_status(row, reason), headers + pairs, b"" if row.is_empty else msgspec.json.encode(body))
+
+    # A token in question, and its answers.
+
+    def encode_introspection(self, found: Introspection | None) -> dict[str, Any]:
+        """Return the members of an introspection answer; None: the token is not active. RFC: 7662 section 2.2."""
+        wire = self.definition.wire.introspection
+        if found is None or wire is None:
+            return {"active": False}
+        values = {
+            "client_id": found.client_id,
+            "scope": found.scope or None,
+            "audience": found.audience if len(found.audience) > 1 else found.audience[0],
+            "issuer": found.issuer,
+            "issued_at": found.issued_at,
+            "expires_at": found.expires_at,
+            "token_type": found.token_type,
+            "jwt_id": found.jwt_id,
+        }
+        members = {
+            row.member: row.constant if row.value is None else values[row.value]
+            for row in wire.members
+            if found.is_jwt or not row.jwt_only
+        }
+        return {"active": True, **{name: value for name, value in members.items() if value is not None}}
+
+    def decode_presented_token(self, authorization: bytes | None) -> Secret | None:
+        """Return the token that an `Authorization` header shows in this dialect's way, or None.
+
+        The scheme's name may be of any case. RFC: 6750 section 2.1, RFC: 9110 section 11.1.
+        """
+        if authorization is None:
+            return None
+        text = authorization.decode("latin-1")
+        prefix, _, suffix = self.definition.wire.presentation.partition("<token>")
+        token = text[len(prefix) :].removesuffix(suffix).strip(" ")
+        return Secret(token) if token and text[: len(prefix)].lower() == prefix.lower() else None
 
     # The token request, written by the sdk.
 
@@ -297,6 +346,15 @@ def _take_once(row: RequestRow, name: str, places: _Places) -> str | None:
     if len(seen) > 1:
         raise InvalidRequest("repeated_parameter")
     return seen[0] if seen else None
+
+
+def _own_error_row(rows: tuple[ErrorRow, ...], reason: str) -> ErrorRow | None:
+    """Return an endpoint's own row for a reason or for its code; it never falls back further."""
+    for name in (reason, REASONS[reason].error.code):
+        for row in rows:
+            if name in row.reasons:
+                return row
+    return None
 
 
 def _encode_headers(content_type: str, headers: Mapping[str, str]) -> tuple[tuple[bytes, bytes], ...]:

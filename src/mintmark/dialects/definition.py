@@ -17,6 +17,9 @@ from mintmark.protocol.errors import REASONS, SettingsError
 
 Place = Literal["basic", "body", "query"]
 BodyForm = Literal["form", "json"]
+IntrospectionValue = Literal[
+    "client_id", "scope", "audience", "issuer", "issued_at", "expires_at", "token_type", "jwt_id"
+]
 
 CREDENTIAL_FIELDS = frozenset({"client_id", "client_secret"})
 INDISTINGUISHABLE = ("unknown_client", "wrong_secret", "disabled_client")
@@ -71,6 +74,7 @@ class SuccessRow(_Table, frozen=True, kw_only=True):
 
     @property
     def is_required_text(self) -> bool:
+        """Whether every answer holds this member, as a text."""
         return self.codec == "string" and not self.optional
 
 
@@ -93,6 +97,12 @@ class ErrorRow(_Table, frozen=True, kw_only=True):
     body: Mapping[str, Any]
     describe: bool = False
     """Add this program's own sentence for the reason under `errors.description`."""
+    content_type: str = ""
+    """The content type of this answer, where it is not the dialect's."""
+    challenge: str = ""
+    """The value of `WWW-Authenticate`, where a row has its own. RFC: 6750 section 3."""
+    is_empty: bool = False
+    """Send no body; `body` then only tells the row in this file."""
 
 
 class ErrorsWire(_Table, frozen=True, kw_only=True):
@@ -117,6 +127,41 @@ class Challenge(_Table, frozen=True, kw_only=True):
     quoted: bool = True
 
 
+class IntrospectionRow(_Table, frozen=True, kw_only=True):
+    """One member of an active introspection answer: a value of the closed list, or a constant."""
+
+    member: str
+    value: IntrospectionValue | None = None
+    constant: str | None = None
+    jwt_only: bool = False
+
+
+class IntrospectionWire(_Table, frozen=True, kw_only=True):
+    """The introspection answers. RFC: 7662 section 2.2."""
+
+    members: tuple[IntrospectionRow, ...]
+    rows: tuple[ErrorRow, ...] = ()
+    """Error rows of this endpoint, looked at before the dialect's own."""
+
+
+class RevocationWire(_Table, frozen=True, kw_only=True):
+    """The revocation answers. RFC: 7009 section 2.2."""
+
+    rows: tuple[ErrorRow, ...] = ()
+    tells_owner: bool = False
+    """Name what was revoked in headers: `RevokedAccessToken`, `AuthorizedUser`."""
+    takes_callback: bool = False
+    """Wrap the answer as JSONP when asked to."""
+
+
+class ResourceWire(_Table, frozen=True, kw_only=True):
+    """What an API of ours answers to a token that will not do. RFC: 6750 section 3."""
+
+    rows: tuple[ErrorRow, ...] = ()
+    scheme: str = ""
+    """The authentication scheme of the challenge; empty: no challenge but a row's own."""
+
+
 class Wire(_Table, frozen=True, kw_only=True):
     """The spelling of a system."""
 
@@ -129,6 +174,9 @@ class Wire(_Table, frozen=True, kw_only=True):
     challenge: Challenge | None = None
     presentation: str = "Bearer <token>"
     """How the token is shown to an API, after `Authorization: `."""
+    introspection: IntrospectionWire | None = None
+    revocation: RevocationWire = RevocationWire()
+    resource: ResourceWire = ResourceWire()
     path_prefix: str = ""
     """Every unknown path below it is answered with the reason `unknown_path`, in this dialect."""
 
@@ -142,7 +190,7 @@ class DialectDefinition(_Table, frozen=True, kw_only=True):
     rules: Mapping[str, Any]
 
 
-ENDPOINTS = frozenset({"token", "jwks", "authorization"})
+ENDPOINTS = frozenset({"token", "jwks", "authorization", "introspection", "revocation", "check"})
 
 
 def load_definition(path: Path) -> DialectDefinition:
@@ -186,6 +234,7 @@ def find_faults(definition: DialectDefinition) -> Iterator[str]:
     yield from _request_faults(wire.request)
     yield from _success_faults(wire.success)
     yield from _error_faults(wire.errors)
+    yield from _endpoint_error_faults(wire)
     if wire.presentation.count("<token>") != 1:
         yield "wire.presentation: must hold <token> once"
 
@@ -261,6 +310,24 @@ def _error_faults(errors: ErrorsWire) -> Iterator[str]:
     yield from _indistinguishable_faults(errors)
 
 
+def _endpoint_error_faults(wire: Wire) -> Iterator[str]:
+    if ("introspection" in wire.endpoints) != (wire.introspection is not None):
+        yield "wire.introspection: an endpoint of introspection and its members go together"
+    for name, rows in endpoint_rows(wire).items():
+        for index, row in enumerate(rows):
+            for reason in row.reasons:
+                if reason not in REASONS:
+                    yield f"wire.{name}.rows[{index}].reasons: unknown reason {reason!r}"
+        if len({find_error_row(rows, reason) for reason in INDISTINGUISHABLE}) > 1:
+            yield f"wire.{name}.rows: {', '.join(INDISTINGUISHABLE)} must share one row"
+
+
+def endpoint_rows(wire: Wire) -> Mapping[str, tuple[ErrorRow, ...]]:
+    """Return the error rows that endpoints have of their own, by endpoint."""
+    introspection = wire.introspection.rows if wire.introspection else ()
+    return {"introspection": introspection, "revocation": wire.revocation.rows, "resource": wire.resource.rows}
+
+
 def _lookalike_faults(errors: ErrorsWire) -> Iterator[str]:
     seen: dict[tuple[int, str], str] = {}
     for index, row in enumerate(errors.rows):
@@ -271,15 +338,15 @@ def _lookalike_faults(errors: ErrorsWire) -> Iterator[str]:
 
 def _indistinguishable_faults(errors: ErrorsWire) -> Iterator[str]:
     """Who asks must not learn whether a client exists. RFC: 6749 section 10.10."""
-    rows = {find_error_row(errors, reason) for reason in INDISTINGUISHABLE}
+    rows = {find_error_row(errors.rows, reason) for reason in INDISTINGUISHABLE}
     if len(rows) > 1:
         yield f"wire.errors.rows: {', '.join(INDISTINGUISHABLE)} must share one row"
 
 
-def find_error_row(errors: ErrorsWire, reason: str) -> int:
-    """Return the index of the row for a reason: its own, else its code's, else invalid_request's."""
+def find_error_row(rows: tuple[ErrorRow, ...], reason: str) -> int:
+    """Return the index of the row for a reason: its own, else its code's, else invalid_request's, else -1."""
     for name in (reason, REASONS[reason].error.code, "invalid_request"):
-        for index, row in enumerate(errors.rows):
+        for index, row in enumerate(rows):
             if name in row.reasons:
                 return index
     return -1

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from mintmark.protocol.http import HttpRequest, HttpResponse
-
-CACHE_S: Final = 300
-"""Seconds that a reader may keep a document; a new key is announced for longer before it signs."""
+from mintmark.tokens.keys import CACHE_S
 
 HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"public, max-age=%d" % CACHE_S))
 NOT_ALLOWED: Final = HttpResponse(

@@ -13,6 +13,23 @@ from mintmark.endpoints.document import answer_document
 from mintmark.endpoints.route import Route, ServedTenant
 from mintmark.protocol.http import HttpRequest, HttpResponse
 
+STANDARD_METHODS = ("client_secret_basic", "client_secret_post")
+
+
+class ResourceMetadataEndpoint:
+    """Answers with the metadata of the tenant's own protected resource. RFC: 9728 section 3.2."""
+
+    async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
+        """Return the document."""
+        tenant = route.select_tenant(None)
+        document = {
+            "resource": tenant.record.issuer.rstrip("/") + tenant.dialect.endpoints["check"],
+            "authorization_servers": [tenant.record.issuer],
+            "bearer_methods_supported": ["header"],
+            "jwks_uri": _url(tenant.record.issuer, tenant.dialect.endpoints.get("jwks")),
+        }
+        return answer_document(request, msgspec.json.encode(document))
+
 
 class MetadataEndpoint:
     """Answers with the tenant's metadata."""
@@ -35,6 +52,10 @@ def describe_tenant(tenant: ServedTenant) -> dict[str, Any]:
         "issuer": issuer,
         "authorization_endpoint": _url(issuer, paths.get("authorization")),
         "token_endpoint": _url(issuer, paths["token"]),
+        "introspection_endpoint": _url(issuer, paths.get("introspection")),
+        "introspection_endpoint_auth_methods_supported": STANDARD_METHODS if "introspection" in paths else None,
+        "revocation_endpoint": _url(issuer, paths.get("revocation")),
+        "revocation_endpoint_auth_methods_supported": STANDARD_METHODS if "revocation" in paths else None,
         "jwks_uri": _url(issuer, paths.get("jwks")),
         "scopes_supported": tenant.rules.token.scope,
         "response_types_supported": [],

@@ -32,23 +32,32 @@ class Route(msgspec.Struct, frozen=True):
     by_identifier: Mapping[str, ServedTenant] = {}
     """The tenants of this dialect by the identifier that a message may carry."""
 
-    def select_tenant(self, identifier: str | None) -> ServedTenant:
+    def select_tenant(self, identifier: str | None, owner: str | None = None) -> ServedTenant:
         """Return the tenant of a message. An identifier that it carries must be the tenant's own.
+
+        Args:
+            owner: the tenant to which a token in the message belongs, for messages without an identifier.
 
         Raises:
             InvalidRequest: `unknown_tenant`.
         """
         if identifier is None and self.tenant is not None:
             return self.tenant
-        named = self.by_identifier.get(identifier) if identifier is not None else None
+        named = self.by_identifier.get(identifier) if identifier is not None else self._find_owner(owner)
         if named is None:
             raise InvalidRequest("unknown_tenant")
         return named
 
-    def refuse(self, error: OAuthError, request_headers: Mapping[bytes, bytes]) -> HttpResponse:
-        """Write an error in the route's dialect."""
+    def _find_owner(self, tenant_id: str | None) -> ServedTenant | None:
+        return next((one for one in self.by_identifier.values() if one.record.tenant_id == tenant_id), None)
+
+    def refuse(
+        self, error: OAuthError, request_headers: Mapping[bytes, bytes], *, endpoint: str = "token"
+    ) -> HttpResponse:
+        """Write an error in the route's dialect, as that endpoint has it."""
         issuer = self.tenant.record.issuer if self.tenant else ""
-        return self.dialect.encode_error(error, issuer=issuer, header_used=b"authorization" in request_headers)
+        header_used = b"authorization" in request_headers
+        return self.dialect.encode_error(error, issuer=issuer, header_used=header_used, endpoint=endpoint)
 
 
 class Endpoint(Protocol):

@@ -11,11 +11,13 @@ from collections.abc import Callable
 import structlog
 
 from mintmark.authentication.authenticate import Authenticator
+from mintmark.authentication.keyed_hash import KeyedHash
 from mintmark.endpoints.route import Route
 from mintmark.grants.policy import AccessGrant, authorize_grant
+from mintmark.grants.refresh_token import PresentedGrant
 from mintmark.protocol.errors import InvalidRequest, OAuthError
 from mintmark.protocol.http import HttpRequest, HttpResponse
-from mintmark.protocol.messages import TokenResponse
+from mintmark.protocol.messages import TokenRequest, TokenResponse
 from mintmark.tokens.keys import KeyRing
 from mintmark.tokens.ledger import TokenLedger
 from mintmark.tokens.mint import mint_access_token
@@ -27,11 +29,18 @@ class TokenEndpoint:
     """Answers token requests, in whatever dialect they come."""
 
     def __init__(
-        self, authenticator: Authenticator, keys: KeyRing, ledger: TokenLedger, *, clock: Callable[[], float]
+        self,
+        authenticator: Authenticator,
+        keys: KeyRing,
+        ledger: TokenLedger,
+        *,
+        keyed_hash: KeyedHash,
+        clock: Callable[[], float],
     ) -> None:
         self._authenticator = authenticator
         self._keys = keys
         self._ledger = ledger
+        self._keyed_hash = keyed_hash
         self._clock = clock
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
@@ -40,26 +49,35 @@ class TokenEndpoint:
             if request.method != "POST":
                 raise InvalidRequest("method_not_allowed")
             token_request = route.dialect.decode_token_request(request)
-            tenant = route.select_tenant(token_request.tenant_identifier)
+            presented = await self._find_presented(token_request)
+            tenant = route.select_tenant(token_request.tenant_identifier, presented.owner)
             client = await self._authenticator.authenticate_client(
-                token_request,
+                token_request.credentials,
                 tenant.record,
                 source=request.source,
                 secret_form=tenant.rules.client_secret_form,
             )
-            grant = authorize_grant(client, token_request, tenant.rules)
+            grant = authorize_grant(client, token_request, tenant.rules, presented)
             response = await self._issue(grant)
             return route.dialect.encode_token_response(response)
         except OAuthError as error:
             log.info("token_refused", reason=error.reason, detail=error.detail, source=request.source)
             return route.refuse(error, request.headers)
 
+    async def _find_presented(self, request: TokenRequest) -> PresentedGrant:
+        """Look up what the request shows beside credentials: a refresh token."""
+        now = int(self._clock())
+        if request.grant_type != "refresh_token":
+            return PresentedGrant(now)
+        return PresentedGrant(now, await self._ledger.find_refresh(request.refresh_token))
+
     async def _issue(self, grant: AccessGrant) -> TokenResponse:
         """Hand out the live token of the grant's slot where the system does so; else mint one and keep it."""
         now = int(self._clock())
-        live = await self._ledger.find_live(grant, now)
-        if live is not None:
-            return live
+        if grant.token.reuse:
+            live = await self._ledger.find_live(grant, now)
+            if live is not None:
+                return live
         keys = await self._keys.of(grant.tenant_id)
-        minted = mint_access_token(grant, keys, now=now, randomness=os.urandom)
+        minted = mint_access_token(grant, keys, self._keyed_hash, now=now, randomness=os.urandom)
         return await self._ledger.add(minted, now)

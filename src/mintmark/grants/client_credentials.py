@@ -6,6 +6,7 @@ RFC: 6749 sections 3.3, 4.4.
 from __future__ import annotations
 
 from mintmark.authentication.authenticate import AuthenticatedClient
+from mintmark.grants.refresh_token import PresentedGrant
 from mintmark.grants.rules import Rules, TokenRules
 from mintmark.protocol.errors import InvalidScope
 from mintmark.protocol.messages import TokenRequest
@@ -13,7 +14,7 @@ from mintmark.protocol.scope import parse_scope
 
 
 def grant_client_credentials(
-    client: AuthenticatedClient, request: TokenRequest, rules: Rules, token: TokenRules
+    client: AuthenticatedClient, request: TokenRequest, rules: Rules, token: TokenRules, presented: PresentedGrant
 ) -> tuple[str, ...]:
     """Return the scope that the client gets.
 

@@ -15,7 +15,7 @@ from mintmark.dialects.definition import DialectDefinition, describe_validation_
 from mintmark.protocol.errors import SettingsError
 from mintmark.protocol.scope import is_scope_token
 
-Algorithm = Literal["RS256", "ES256", "EdDSA"]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA", "ML-DSA-65"]
 TokenForm = Literal["jwt", "opaque"]
 Alphabet = Literal["hex", "alphanumeric", "base64url", "uuid"]
 ClaimValue = Literal[
@@ -29,6 +29,7 @@ ClaimValue = Literal[
     "jwt_id",
     "encrypted_scope",
 ]
+Event = Literal["secret_reset", "client_changed"]
 HeaderName = Literal["typ", "alg", "kid"]
 
 MAX_LIFETIME_S = 10 * 365 * 86_400
@@ -76,6 +77,8 @@ class RefreshTokenForm(OpaqueForm, frozen=True, kw_only=True):
     """A refresh token goes with each access token."""
 
     lifetime_s: int
+    reuse_leeway_s: int = 2
+    """Uses this close together are parallel calls of one client; a later second use is a theft."""
 
 
 class ClaimRow(_Table, frozen=True, kw_only=True):
@@ -115,6 +118,8 @@ class Rules(_Table, frozen=True, kw_only=True):
     """What the answer's `expires_in` is below the token's life."""
     client_id_form: ClientIdForm
     client_secret_form: SecretForm
+    tokens_die_on: tuple[Event, ...] = ("client_changed",)
+    """What ends every token of a client at once, beside its suspension and removal."""
     token: TokenRules
     opaque: OpaqueForm
     jwt: JwtForm

@@ -19,7 +19,8 @@ from typing import Final
 from mintmark.dialects.codec import Dialect
 from mintmark.endpoints.route import Route, ServedTenant
 
-WELL_KNOWN: Final = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
+METADATA: Final = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
+RESOURCE_METADATA: Final = "/.well-known/oauth-protected-resource"
 TENANT_PREFIX: Final = "/t/"
 
 
@@ -61,10 +62,14 @@ class Router:
         return routes.get(path) if routes is not None else None
 
     def _find_inserted(self, path: str) -> Route | None:
-        """`/.well-known/NAME/t/acme`: the issuer's path after the well-known name. RFC: 8414 section 3.1."""
-        for name in WELL_KNOWN:
+        """`/.well-known/NAME/t/acme`: the issuer's path after the well-known name.
+
+        RFC: 8414 section 3.1, RFC: 9728 section 3.1.
+        """
+        for name in (*METADATA, RESOURCE_METADATA):
             if path.startswith(name + TENANT_PREFIX):
-                return self._by_id.get(path[len(name + TENANT_PREFIX) :], {}).get(name)
+                tenant_id, slash, rest = path[len(name + TENANT_PREFIX) :].partition("/")
+                return self._by_id.get(tenant_id, {}).get(name + slash + rest)
         return None
 
 
@@ -75,14 +80,22 @@ def _tenant_routes(tenant: ServedTenant) -> Mapping[str, Route]:
     routes = {
         path: Route(name, tenant.dialect, tenant, by_identifier) for name, path in tenant.dialect.endpoints.items()
     }
-    return routes | {path: Route("metadata", tenant.dialect, tenant) for path in WELL_KNOWN}
+    return routes | {path: Route(name, tenant.dialect, tenant) for path, name in _well_known(tenant.dialect).items()}
+
+
+def _well_known(dialect: Dialect) -> Mapping[str, str]:
+    """The well-known documents of a tenant, by path, with the endpoint that answers."""
+    documents = dict.fromkeys(METADATA, "metadata")
+    if "check" in dialect.endpoints:
+        documents[RESOURCE_METADATA + dialect.endpoints["check"]] = "resource_metadata"
+    return documents
 
 
 def _shared_routes(tenants: list[ServedTenant]) -> Mapping[str, Route]:
     """What a path means when neither prefix nor host names the tenant: orders 3, 4 and 5."""
     owners: dict[str, list[ServedTenant]] = {}
     for tenant in tenants:
-        for path in (*tenant.dialect.endpoints.values(), *WELL_KNOWN):
+        for path in (*tenant.dialect.endpoints.values(), *_well_known(tenant.dialect)):
             owners.setdefault(path, []).append(tenant)
     return {path: route for path, group in owners.items() if (route := _shared_route(path, group)) is not None}
 
@@ -99,5 +112,5 @@ def _shared_route(path: str, owners: list[ServedTenant]) -> Route | None:
     }
     if chosen is None and (len(dialects) > 1 or not identified):
         return None
-    name = next((name for name, own in dialect.endpoints.items() if own == path), "metadata")
+    name = {own: name for name, own in dialect.endpoints.items()}.get(path) or _well_known(dialect)[path]
     return Route(name, dialect, chosen, identified)

@@ -8,6 +8,8 @@ r"""Every error that a caller may see, as one tree.
     │   ├── UnauthorizedClient         unauthorized_client         RFC 6749 section 5.2
     │   ├── UnsupportedGrantType       unsupported_grant_type      RFC 6749 section 5.2
     │   ├── InvalidScope               invalid_scope               RFC 6749 section 5.2
+    │   ├── InvalidToken               invalid_token               RFC 6750 section 3.1
+    │   ├── InsufficientScope          insufficient_scope          RFC 6750 section 3.1
     │   ├── UnsupportedResponseType    unsupported_response_type   RFC 6749 section 4.1.2.1
     │   ├── ServerError                server_error                RFC 6749 section 4.1.2.1
     │   └── TemporarilyUnavailable     temporarily_unavailable     RFC 6749 section 4.1.2.1
@@ -105,6 +107,18 @@ class InvalidScope(OAuthError):
     code = "invalid_scope"
 
 
+class InvalidToken(OAuthError):
+    """The token shown is expired, revoked, malformed or not ours. RFC: 6750 section 3.1."""
+
+    code = "invalid_token"
+
+
+class InsufficientScope(OAuthError):
+    """The token shown has less scope than the resource asks for. RFC: 6750 section 3.1."""
+
+    code = "insufficient_scope"
+
+
 class UnsupportedResponseType(OAuthError):
     """The authorization endpoint answers nothing else: there is no code grant here. RFC: 6749 section 4.1.2.1."""
 
@@ -159,6 +173,15 @@ REASONS: Final[dict[str, ReasonRow]] = {
         InvalidClient, "The client is not registered for this authentication method.", 401
     ),
     "invalid_grant": ReasonRow(InvalidGrant, "The grant is invalid or has expired."),
+    "unknown_refresh_token": ReasonRow(InvalidGrant, "The refresh token is invalid, expired or already used."),
+    "expired_refresh_token": ReasonRow(InvalidGrant, "The refresh token is invalid, expired or already used."),
+    "used_refresh_token": ReasonRow(InvalidGrant, "The refresh token is invalid, expired or already used."),
+    "missing_token": ReasonRow(InvalidRequest, "The parameter token is missing."),
+    "token_of_another_client": ReasonRow(UnauthorizedClient, "The token is not this client's."),
+    "no_token_shown": ReasonRow(InvalidToken, "No access token was shown.", 401),
+    "invalid_token": ReasonRow(InvalidToken, "The access token is invalid, expired or revoked.", 401),
+    "expired_token": ReasonRow(InvalidToken, "The access token is invalid, expired or revoked.", 401),
+    "insufficient_scope": ReasonRow(InsufficientScope, "The access token has less scope than is needed.", 403),
     "unauthorized_client": ReasonRow(UnauthorizedClient, "The client may not use this grant type."),
     "unsupported_grant_type": ReasonRow(UnsupportedGrantType, "The grant type is not supported."),
     "invalid_scope": ReasonRow(InvalidScope, "The requested scope is invalid."),

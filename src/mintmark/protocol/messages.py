@@ -49,3 +49,26 @@ class TokenResponse(msgspec.Struct, frozen=True, gc=False):
     scope: str | None = None
     refresh_token: Secret | None = None
     id_token: Secret | None = None
+
+
+class TokenInquiry(msgspec.Struct, frozen=True, gc=False):
+    """What a client asks about a token, or wants done to it. RFC: 7662 section 2.1, RFC: 7009 section 2.1."""
+
+    credentials: tuple[ClientCredentials, ...]
+    token: Secret | None
+    callback: str | None = None
+    """A JSONP function name, where a system takes one."""
+
+
+class Introspection(msgspec.Struct, frozen=True, gc=False):
+    """What is said of a live token. RFC: 7662 section 2.2."""
+
+    client_id: str
+    scope: str
+    audience: tuple[str, ...]
+    issuer: str
+    issued_at: int
+    expires_at: int
+    token_type: str
+    is_jwt: bool
+    jwt_id: str | None = None

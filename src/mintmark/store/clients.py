@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mintmark.protocol.errors import NotFound
 from mintmark.store.batching import GroupCommit
-from mintmark.store.deployment import revised
+from mintmark.store.deployment import NEW_GENERATION, revised
 from mintmark.store.json_text import read_names, read_object, write_json
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
@@ -60,9 +60,10 @@ PAGE: Final = (
     )
     .order_by(ON_PAGE.c.client_id, *NEWEST_FIRST)
 )
-ADD: Final = insert(CLIENT)
+ADD: Final = insert(CLIENT).values(generation=NEW_GENERATION)
 ADD_SECRET: Final = insert(CLIENT_SECRET)
 REPLACE: Final = update(CLIENT).where(*IS_CLIENT)
+REPLACE_AND_BUMP: Final = REPLACE.values(generation=NEW_GENERATION)
 REMOVE: Final = delete(CLIENT).where(*IS_CLIENT)
 REMOVE_SLOTS: Final = delete(REUSE_SLOT).where(
     REUSE_SLOT.c.tenant_id == bindparam("of_tenant"), REUSE_SLOT.c.client_id == bindparam("of_client")
@@ -99,9 +100,16 @@ class SqlClients:
         """Return up to `limit` clients whose id sorts after `after`, by id. Raises: StoreUnavailable."""
         return await self._reader.run(read_page, tenant_id, after, limit)
 
-    async def replace(self, client: ClientRecord) -> None:
-        """Write the client's new form, secrets left as they are. Raises: NotFound, StoreUnavailable."""
-        await self._writer.run(revised(partial(rewrite_client, client=client)))
+    async def replace(self, client: ClientRecord, *, bump: bool = False) -> None:
+        """Write the client's new form, secrets left as they are, and the generation unless `bump` raises it.
+
+        Raises: NotFound, StoreUnavailable.
+        """
+        await self._writer.run(revised(partial(rewrite_client, client=client, bump=bump)))
+
+    async def bump_generation(self, tenant_id: str, client_id: str) -> None:
+        """Give the client a later generation. Raises: NotFound, StoreUnavailable."""
+        await self._writer.run(revised(partial(bump_client, tenant_id=tenant_id, client_id=client_id)))
 
     async def remove(self, tenant_id: str, client_id: str) -> None:
         """Remove the client, its secrets and its reuse slots. Raises: NotFound, StoreUnavailable."""
@@ -138,11 +146,19 @@ def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) ->
         connection.execute(ADD_SECRET, secrets)
 
 
-def rewrite_client(connection: Connection, *, client: ClientRecord) -> None:
+def rewrite_client(connection: Connection, *, client: ClientRecord, bump: bool) -> None:
     """Update the client. Raises: NotFound, DBAPIError."""
     names = {"of_tenant": client.tenant_id, "of_client": client.client_id}
-    if connection.execute(REPLACE, {**client_values(client), **names}).rowcount == 0:
+    statement = REPLACE_AND_BUMP if bump else REPLACE
+    if connection.execute(statement, {**client_values(client), **names}).rowcount == 0:
         raise NotFound(f"no client {client.client_id} in tenant {client.tenant_id}")
+
+
+def bump_client(connection: Connection, *, tenant_id: str, client_id: str) -> None:
+    """Raise the client's generation. Raises: NotFound, DBAPIError."""
+    names = {"of_tenant": tenant_id, "of_client": client_id}
+    if connection.execute(REPLACE_AND_BUMP, names).rowcount == 0:
+        raise NotFound(f"no client {client_id} in tenant {tenant_id}")
 
 
 def erase_client(connection: Connection, *, tenant_id: str, client_id: str) -> None:
@@ -150,7 +166,7 @@ def erase_client(connection: Connection, *, tenant_id: str, client_id: str) -> N
     names = {"of_tenant": tenant_id, "of_client": client_id}
     if connection.execute(REMOVE, names).rowcount == 0:
         raise NotFound(f"no client {client_id} in tenant {tenant_id}")
-    # A later client of the same id must not be given the token of this one.
+    # A later client of the same id has a later generation, and so other slots: these would never be read again.
     connection.execute(REMOVE_SLOTS, names)
 
 
@@ -166,7 +182,7 @@ def erase_secret(connection: Connection, *, names: dict[str, str]) -> None:
 
 
 def client_values(client: ClientRecord) -> dict[str, object]:
-    """Return the values of the client's columns; its secrets have a table of their own."""
+    """Return the values of the client's columns but the generation; its secrets have a table of their own."""
     return {
         "tenant_id": client.tenant_id,
         "client_id": client.client_id,
@@ -178,6 +194,7 @@ def client_values(client: ClientRecord) -> dict[str, object]:
         "audience": write_json(client.audience),
         "token_rules": write_json(client.token_rules),
         "created_at": client.created_at,
+        "resources": write_json(client.resources),
     }
 
 
@@ -197,9 +214,9 @@ def secret_values(secret: SecretRecord) -> dict[str, object]:
 
 def client_from_rows(rows: Sequence[Sequence[Any]]) -> ClientRecord:
     """Return the client of these rows: one for each secret, or a single one without. Hot: by position."""
-    tenant_id, client_id, name, is_disabled, grants, methods, scope, audience, rules, created_at = rows[0][
-        :SECRETS_START
-    ]
+    row = rows[0][:SECRETS_START]
+    tenant_id, client_id, name, is_disabled, grants, methods, scope, audience, rules, *rest = row
+    created_at, generation, resources = rest
     return ClientRecord(
         tenant_id=tenant_id,
         client_id=client_id,
@@ -212,6 +229,8 @@ def client_from_rows(rows: Sequence[Sequence[Any]]) -> ClientRecord:
         token_rules=read_object(rules),
         secrets=secrets_from_rows(rows, tenant_id, client_id),
         created_at=created_at,
+        generation=generation,
+        resources=read_names(resources),
     )
 
 

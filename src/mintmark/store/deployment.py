@@ -17,6 +17,8 @@ Result = TypeVar("Result")
 
 READ_REVISION: Final = Prepared(select(REVISION.c.number))
 RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
+NEW_GENERATION: Final = select(REVISION.c.number + 1).scalar_subquery()
+"""The revision that this change will make: above every generation that any tenant or client ever had."""
 FIND_FACT: Final = select(DEPLOYMENT_FACT.c.value).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
 REMOVE_FACT: Final = delete(DEPLOYMENT_FACT).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
 ADD_FACT: Final = insert(DEPLOYMENT_FACT)

@@ -13,6 +13,7 @@ from mintmark.store.records import (
     KeyRecord,
     ReusableToken,
     ReuseSlot,
+    Rotation,
     SecretRecord,
     TenantRecord,
     TokenRecord,
@@ -31,15 +32,26 @@ class TenantStore(Protocol):
     async def list(self) -> list[TenantRecord]:
         """Return all tenants, by id."""
 
-    async def replace(self, tenant: TenantRecord) -> None:
-        """Write the tenant's new form. Raises: NotFound, AlreadyExists (a host or identifier of another)."""
+    async def replace(self, tenant: TenantRecord, *, bump: bool = False) -> None:
+        """Write the tenant's new form, and with `bump` give it a later generation in the same transaction.
+
+        The record's own `generation` is never written: a form read long ago brings no dead token back.
+
+        Raises: NotFound, AlreadyExists (a host or identifier of another).
+        """
+
+    async def bump_generation(self, tenant_id: str) -> None:
+        """Give the tenant a later generation: all tokens minted before are dead. Raises: NotFound."""
 
 
 class ClientStore(Protocol):
     """Registered clients with their secrets: up to millions, read one by one or page by page."""
 
     async def add(self, clients: Sequence[ClientRecord]) -> None:
-        """Add clients with their secrets, all or none. Raises: AlreadyExists, NotFound (the tenant)."""
+        """Add clients with their secrets, all or none, in a generation that none of their ids has had.
+
+        Raises: AlreadyExists, NotFound (the tenant).
+        """
 
     async def find(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return the client with its secrets, newest first, or None."""
@@ -47,8 +59,14 @@ class ClientStore(Protocol):
     async def page(self, tenant_id: str, after: str, limit: int) -> list[ClientRecord]:
         """Return up to `limit` clients whose id sorts after `after` ("" from the start), by id, with their secrets."""
 
-    async def replace(self, client: ClientRecord) -> None:
-        """Write the client's new form, secrets left as they are. Raises: NotFound."""
+    async def replace(self, client: ClientRecord, *, bump: bool = False) -> None:
+        """Write the client's new form, secrets left as they are; `bump` and generation as in `TenantStore.replace`.
+
+        Raises: NotFound.
+        """
+
+    async def bump_generation(self, tenant_id: str, client_id: str) -> None:
+        """Give the client a later generation: all tokens minted before are dead. Raises: NotFound."""
 
     async def remove(self, tenant_id: str, client_id: str) -> None:
         """Remove the client and its secrets. Raises: NotFound."""
@@ -72,9 +90,12 @@ class KeyStore(Protocol):
     async def replace(self, key: KeyRecord) -> None:
         """Write the key's new form (its state). Raises: NotFound."""
 
+    async def remove(self, tenant_id: str, kid: str) -> None:
+        """Remove the key. Raises: NotFound."""
+
 
 class TokenStore(Protocol):
-    """Opaque tokens, by digest."""
+    """Opaque tokens, by digest, and the JWTs that were revoked, by `jti`."""
 
     async def add(self, records: Sequence[TokenRecord]) -> None:
         """Add tokens, all or none, and return when they are on disk. Concurrent calls share one commit."""
@@ -94,6 +115,33 @@ class TokenStore(Protocol):
         A token is live when its `expires_at` is above `expires_after`.
         """
 
+    async def remove(self, digest: bytes) -> bool:
+        """Remove a token, and its slot with it; return whether it was there."""
+
+    async def remove_family(self, family: bytes) -> int:
+        """Remove all tokens of a family, access and refresh, and return how many.
+
+        Of a family are the tokens that name it and the one whose digest it is.
+        """
+
+    async def rotate(self, digest: bytes, replacement: Sequence[TokenRecord], now: int, leeway_s: int) -> Rotation:
+        """Spend a refresh token at the second `now` and add what takes its place, or say why not.
+
+        Of any number of parallel calls, in any number of processes, one rotates. The answer is:
+        `rotated`: the token is marked as used, the replacement is there;
+        `unknown`: there is no refresh token of this digest; `expired`: there is, and it has;
+        `spent`: it was used up to `leeway_s` seconds ago, most likely by a parallel call; nothing changes;
+        `reused`: it was used before that, so somebody has a copy; its whole family is gone.
+
+        Raises: AlreadyExists (a digest of the replacement).
+        """
+
+    async def revoke_jti(self, tenant_id: str, jti: str, expires_at: int) -> None:
+        """Remember until it expires that a JWT was revoked. A second call does nothing."""
+
+    async def is_jti_revoked(self, tenant_id: str, jti: str) -> bool:
+        """Return whether a JWT was revoked; after it has expired, no answer counts."""
+
 
 class DeploymentStore(Protocol):
     """The few facts of the whole deployment."""
@@ -106,6 +154,29 @@ class DeploymentStore(Protocol):
 
     async def revision(self) -> int:
         """Return a number that grows with every change of a tenant, client, secret or key, in any process."""
+
+
+class Upkeep(Protocol):
+    """Getting rid of what is past. Each call is one short transaction: call until it returns 0, with pauses."""
+
+    async def purge(self, now: int, limit: int) -> int:
+        """Remove up to `limit` rows (tokens with their slots, revoked JWTs) whose `expires_at` is `now` or earlier.
+
+        Returns: how many rows of tokens and revoked JWTs are gone.
+        """
+
+    async def reclaim(self, pages: int) -> int:
+        """Give up to `pages` free pages of the database back to the file system, and return how many."""
+
+
+class Leadership(Protocol):
+    """For what one process must do for all. Of all processes at most one leads; when it dies, another can."""
+
+    async def try_acquire(self) -> bool:
+        """Return whether this process leads from now on, or did already. Never waits."""
+
+    async def release(self) -> None:
+        """Let another process lead. Closing the store does it, too."""
 
 
 class Store(Protocol):
@@ -121,6 +192,10 @@ class Store(Protocol):
     def tokens(self) -> TokenStore: ...
     @property
     def deployment(self) -> DeploymentStore: ...
+    @property
+    def upkeep(self) -> Upkeep: ...
+    @property
+    def leadership(self) -> Leadership: ...
 
     async def close(self) -> None:
         """Finish what is in hand and let go of the database."""

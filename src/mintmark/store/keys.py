@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from mintmark.protocol.errors import NotFound
 from mintmark.store.batching import GroupCommit
@@ -18,9 +18,9 @@ from mintmark.store.tables import SIGNING_KEY
 ADD: Final = insert(SIGNING_KEY)
 LIST: Final = select(SIGNING_KEY).order_by(SIGNING_KEY.c.created_at, SIGNING_KEY.c.tenant_id, SIGNING_KEY.c.kid)
 LIST_OF_TENANT: Final = LIST.where(SIGNING_KEY.c.tenant_id == bindparam("of_tenant"))
-REPLACE: Final = update(SIGNING_KEY).where(
-    SIGNING_KEY.c.tenant_id == bindparam("of_tenant"), SIGNING_KEY.c.kid == bindparam("of_kid")
-)
+IS_KEY: Final = (SIGNING_KEY.c.tenant_id == bindparam("of_tenant"), SIGNING_KEY.c.kid == bindparam("of_kid"))
+REPLACE: Final = update(SIGNING_KEY).where(*IS_KEY)
+REMOVE: Final = delete(SIGNING_KEY).where(*IS_KEY)
 
 
 class SqlKeys:
@@ -44,6 +44,10 @@ class SqlKeys:
         """Write the key's new form. Raises: NotFound, StoreUnavailable."""
         await self._writer.run(revised(partial(rewrite_key, key=key)))
 
+    async def remove(self, tenant_id: str, kid: str) -> None:
+        """Remove the key. Raises: NotFound, StoreUnavailable."""
+        await self._writer.run(revised(partial(erase_key, tenant_id=tenant_id, kid=kid)))
+
 
 def read_keys(
     connection: Connection, statement: Select[*tuple[Any, ...]], parameters: dict[str, str]
@@ -64,6 +68,12 @@ def rewrite_key(connection: Connection, *, key: KeyRecord) -> None:
         raise NotFound(f"no key {key.kid} in tenant {key.tenant_id}")
 
 
+def erase_key(connection: Connection, *, tenant_id: str, kid: str) -> None:
+    """Delete the key. Raises: NotFound, DBAPIError."""
+    if connection.execute(REMOVE, {"of_tenant": tenant_id, "of_kid": kid}).rowcount == 0:
+        raise NotFound(f"no key {kid} in tenant {tenant_id}")
+
+
 def key_values(key: KeyRecord) -> dict[str, object]:
     """Return the values of the key's columns."""
     return {
@@ -75,6 +85,8 @@ def key_values(key: KeyRecord) -> dict[str, object]:
         "public_jwk": write_json(key.public_jwk),
         "sealed": key.sealed,
         "created_at": key.created_at,
+        "revoked_at": key.revoked_at,
+        "destroy_at": key.destroy_at,
     }
 
 
@@ -89,4 +101,6 @@ def key_from_row(row: Row[*tuple[Any, ...]]) -> KeyRecord:
         public_jwk=read_object(row.public_jwk),
         sealed=row.sealed,
         created_at=row.created_at,
+        revoked_at=row.revoked_at,
+        destroy_at=row.destroy_at,
     )

@@ -12,6 +12,8 @@ import msgspec
 
 SecretKind = Literal["hmac-sha256", "argon2id"]
 KeyUse = Literal["sig", "enc"]
+Rotation = Literal["rotated", "unknown", "expired", "spent", "reused"]
+"""How an attempt to spend a refresh token ended; `interface.TokenStore.rotate` says when each is meant."""
 
 
 class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,8 @@ class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
     token_rules: Mapping[str, Any] = {}
     """What differs from the dialect's `[rules.token]`; checked by `grants.rules` when it is written and read."""
     created_at: int = 0
+    generation: int = 1
+    """Tokens of an earlier generation are dead. The store gives it: what stands here when it is written is not read."""
 
 
 class SecretRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +66,10 @@ class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What differs from the tenant's token rules."""
     secrets: tuple[SecretRecord, ...] = ()
     created_at: int = 0
+    generation: int = 1
+    """As a tenant's. A client registered again under its id has a later one than it ever had."""
+    resources: tuple[str, ...] = ()
+    """The audiences for which this client, as a resource server, may introspect tokens."""
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +86,10 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     sealed: bytes
     """PKCS#8 DER of a private key, or the octets of a symmetric one, sealed."""
     created_at: int = 0
+    revoked_at: int | None = None
+    """From when on nothing that it signed is believed."""
+    destroy_at: int | None = None
+    """When the key may be removed: nothing that it signed is alive any more."""
 
 
 class TokenRecord(msgspec.Struct, frozen=True, gc=False):
@@ -92,17 +104,27 @@ class TokenRecord(msgspec.Struct, frozen=True, gc=False):
     """Space-separated."""
     issued_at: int
     expires_at: int
+    tenant_generation: int
+    """The tenant's generation when this was minted."""
+    client_generation: int
     family: bytes | None = None
     """Ties a refresh token to the access token that it came with: the digest of the first of the family."""
+    used_at: int | None = None
+    """When a refresh token was spent."""
 
 
 class ReuseSlot(msgspec.Struct, frozen=True, gc=False):
-    """The one live token of a client, scope and audience, in tenants that hand the same token out again."""
+    """The one live token of a client, scope and audience, in tenants that hand the same token out again.
+
+    A new generation has slots of its own, so a token of an earlier one is never handed out.
+    """
 
     tenant_id: str
     client_id: str
     scope: str
     audience: str
+    tenant_generation: int = 1
+    client_generation: int = 1
 
 
 class ReusableToken(msgspec.Struct, frozen=True, gc=False):

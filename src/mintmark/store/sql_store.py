@@ -1,24 +1,27 @@
-"""The store over a SQL database: the five nouns, one connection that reads and one thread that writes."""
+"""The store over a SQL database: its nouns, one connection that reads and one thread that writes."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 from mintmark.store.batching import GroupCommit
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
 from mintmark.store.keys import SqlKeys
+from mintmark.store.leadership import FileLeadership
 from mintmark.store.reading import Reader
 from mintmark.store.schema import check_current
 from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
 from mintmark.store.tenants import SqlTenants
 from mintmark.store.tokens import SqlTokens
+from mintmark.store.upkeep import SqlUpkeep
 
 
 class SqlStore:
     """Implements `interface.Store`. Use it from the thread of one event loop; open one in each process."""
 
-    def __init__(self, reader: Reader, writer: GroupCommit) -> None:
+    def __init__(self, path: Path, reader: Reader, writer: GroupCommit) -> None:
         self._reader = reader
         self._writer = writer
         self.tenants = SqlTenants(reader, writer)
@@ -26,6 +29,8 @@ class SqlStore:
         self.keys = SqlKeys(reader, writer)
         self.tokens = SqlTokens(reader, writer)
         self.deployment = SqlDeployment(reader, writer)
+        self.upkeep = SqlUpkeep(writer)
+        self.leadership = FileLeadership(path)
 
     @classmethod
     def open(cls, url: str) -> SqlStore:
@@ -43,9 +48,10 @@ class SqlStore:
             connection = opened.enter_context(open_writer(path, lock))
             reader = opened.enter_context(closing(Reader(open_connection(path, "rw"))))
             opened.pop_all()
-        return cls(reader, GroupCommit(connection, lock))
+        return cls(path, reader, GroupCommit(connection, lock))
 
     async def close(self) -> None:
         """Finish what is in hand and let go of the database. A second call does nothing."""
         await self._writer.close()
+        await self.leadership.release()
         self._reader.close()

@@ -102,8 +102,11 @@ def set_up(connection: Connection) -> None:
 def open_writer(path: Path, lock: WriteLock) -> Connection:
     """Return the connection that writes. Raises: SettingsError, StoreError, StoreUnavailable."""
     connection = open_connection(path, "rw")
-    # A copy made with VACUUM INTO comes without the log, hence the setting here and not only at creation.
     with lock:
+        if connection.exec_driver_sql("PRAGMA page_count").scalar_one() == 0:
+            # Free pages can be given back only where this was said before the first page was written.
+            connection.exec_driver_sql("PRAGMA auto_vacuum = INCREMENTAL")
+        # A copy made with VACUUM INTO comes without the log, hence the setting here and not only at creation.
         mode = connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one()
     if mode != "wal":
         raise StoreError(f"{path}: this file system cannot hold SQLite's write-ahead log; use a local one")
@@ -149,6 +152,23 @@ def opening_fault(error: DBAPIError, path: Path) -> SettingsError | StoreError:
     return StoreError(f"{path}: {error.orig}")
 
 
+def open_lock_file(path: Path, suffix: str) -> int:
+    """Return a descriptor of the lock file beside the database at `path`, for its owner alone. Raises: SettingsError.
+
+    The file is created once and stays, for the other processes.
+    """
+    name = f"{path}-{suffix}"
+    try:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
+        # An administrator's command as root must not leave a lock that the server cannot open.
+        if os.geteuid() == 0:
+            owner = path.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    except OSError as error:
+        raise SettingsError(f"database: cannot write {name}: {error.strerror}") from error
+    return descriptor
+
+
 class WriteLock:
     """The lock file beside a database: every writing transaction of every process holds it.
 
@@ -157,18 +177,7 @@ class WriteLock:
 
     def __init__(self, path: Path) -> None:
         """Open the lock of the database at `path`. Raises: SettingsError."""
-        name = f"{path}-lock"
-        try:
-            self._descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
-            self._give_to_owner(path)
-        except OSError as error:
-            raise SettingsError(f"database: cannot write {name}: {error.strerror}") from error
-
-    def _give_to_owner(self, path: Path) -> None:
-        # An administrator's command as root must not leave a lock that the server cannot open.
-        if os.geteuid() == 0:
-            owner = path.stat()
-            os.fchown(self._descriptor, owner.st_uid, owner.st_gid)
+        self._descriptor = open_lock_file(path, "lock")
 
     def __enter__(self) -> None:
         try:

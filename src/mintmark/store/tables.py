@@ -48,6 +48,7 @@ TENANT: Final = Table(
     Column("is_suspended", Boolean, nullable=False),
     Column("token_rules", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant_id"),
     UniqueConstraint("identifier"),
 )
@@ -85,6 +86,8 @@ CLIENT: Final = Table(
     Column("audience", Text, nullable=False),
     Column("token_rules", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+    Column("resources", Text, nullable=False),
     PrimaryKeyConstraint("tenant_id", "client_id"),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
 )
@@ -115,6 +118,8 @@ SIGNING_KEY: Final = Table(
     Column("public_jwk", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("destroy_at", BigInteger),
     PrimaryKeyConstraint("tenant_id", "kid"),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
 )
@@ -132,9 +137,20 @@ TOKEN: Final = Table(
     Column("audience", Text, nullable=False),
     Column("issued_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
+    Column("tenant_generation", BigInteger, nullable=False),
+    Column("client_generation", BigInteger, nullable=False),
     Column("family", LargeBinary),
+    Column("used_at", BigInteger),
     PrimaryKeyConstraint("digest"),
     Index(None, "expires_at"),
+)
+
+# A token without a family, as most are, costs nothing here.
+Index(
+    "ix_token_family",
+    TOKEN.c.family,
+    sqlite_where=text("family IS NOT NULL"),
+    postgresql_where=text("family IS NOT NULL"),
 )
 
 # The foreign key holds that no slot ever shows a token that has been deleted.
@@ -145,12 +161,24 @@ REUSE_SLOT: Final = Table(
     Column("client_id", NAME, nullable=False),
     Column("scope", NAME, nullable=False),
     Column("audience", NAME, nullable=False),
+    Column("tenant_generation", BigInteger, nullable=False),
+    Column("client_generation", BigInteger, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
-    PrimaryKeyConstraint("tenant_id", "client_id", "scope", "audience"),
+    PrimaryKeyConstraint("tenant_id", "client_id", "scope", "audience", "tenant_generation", "client_generation"),
     ForeignKeyConstraint(["digest"], ["token.digest"], ondelete="CASCADE"),
     UniqueConstraint("digest"),
+)
+
+REVOKED_JWT: Final = Table(
+    "revoked_jwt",
+    METADATA,
+    Column("tenant_id", NAME, nullable=False),
+    Column("jti", NAME, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "jti"),
+    Index(None, "expires_at"),
 )
 
 DEPLOYMENT_FACT: Final = Table(

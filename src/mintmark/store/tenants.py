@@ -12,17 +12,18 @@ from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, selec
 
 from mintmark.protocol.errors import NotFound
 from mintmark.store.batching import GroupCommit
-from mintmark.store.deployment import revised
+from mintmark.store.deployment import NEW_GENERATION, revised
 from mintmark.store.json_text import read_object, write_json
 from mintmark.store.keys import write_key
 from mintmark.store.reading import Reader
 from mintmark.store.records import KeyRecord, TenantRecord
 from mintmark.store.tables import TENANT, TENANT_HOST
 
-ADD: Final = insert(TENANT)
+ADD: Final = insert(TENANT).values(generation=NEW_GENERATION)
 ADD_HOSTS: Final = insert(TENANT_HOST)
 REMOVE_HOSTS: Final = delete(TENANT_HOST).where(TENANT_HOST.c.tenant_id == bindparam("of_tenant"))
 REPLACE: Final = update(TENANT).where(TENANT.c.tenant_id == bindparam("of_tenant"))
+REPLACE_AND_BUMP: Final = REPLACE.values(generation=NEW_GENERATION)
 # One statement, so that a tenant is never read between its row and its hosts.
 LIST: Final = (
     select(TENANT, TENANT_HOST.c.host)
@@ -55,12 +56,16 @@ class SqlTenants:
         """Return all tenants, by id. Raises: StoreUnavailable."""
         return await self._reader.run(read_tenants, LIST, {})
 
-    async def replace(self, tenant: TenantRecord) -> None:
-        """Write the tenant's new form.
+    async def replace(self, tenant: TenantRecord, *, bump: bool = False) -> None:
+        """Write the tenant's new form, its generation left as it is unless `bump` gives it a later one.
 
         Raises: NotFound, AlreadyExists (a host, identifier or default of another), StoreUnavailable.
         """
-        await self._writer.run(revised(partial(rewrite_tenant, tenant=tenant)))
+        await self._writer.run(revised(partial(rewrite_tenant, tenant=tenant, bump=bump)))
+
+    async def bump_generation(self, tenant_id: str) -> None:
+        """Give the tenant a later generation. Raises: NotFound, StoreUnavailable."""
+        await self._writer.run(revised(partial(bump_tenant, tenant_id=tenant_id)))
 
 
 def read_tenants(
@@ -79,13 +84,19 @@ def write_tenant(connection: Connection, *, tenant: TenantRecord, keys: Iterable
         write_key(connection, key=key)
 
 
-def rewrite_tenant(connection: Connection, *, tenant: TenantRecord) -> None:
+def rewrite_tenant(connection: Connection, *, tenant: TenantRecord, bump: bool) -> None:
     """Update the tenant and put its hosts in the place of the earlier ones. Raises: NotFound, DBAPIError."""
     parameters = {**tenant_values(tenant), "of_tenant": tenant.tenant_id}
-    if connection.execute(REPLACE, parameters).rowcount == 0:
+    if connection.execute(REPLACE_AND_BUMP if bump else REPLACE, parameters).rowcount == 0:
         raise NotFound(f"no tenant {tenant.tenant_id}")
     connection.execute(REMOVE_HOSTS, {"of_tenant": tenant.tenant_id})
     write_hosts(connection, tenant)
+
+
+def bump_tenant(connection: Connection, *, tenant_id: str) -> None:
+    """Raise the tenant's generation. Raises: NotFound, DBAPIError."""
+    if connection.execute(REPLACE_AND_BUMP, {"of_tenant": tenant_id}).rowcount == 0:
+        raise NotFound(f"no tenant {tenant_id}")
 
 
 def write_hosts(connection: Connection, tenant: TenantRecord) -> None:
@@ -95,7 +106,7 @@ def write_hosts(connection: Connection, tenant: TenantRecord) -> None:
 
 
 def tenant_values(tenant: TenantRecord) -> dict[str, object]:
-    """Return the values of the tenant's columns; its hosts have a table of their own."""
+    """Return the values of the tenant's columns but the generation; its hosts have a table of their own."""
     return {
         "tenant_id": tenant.tenant_id,
         "dialect": tenant.dialect,
@@ -121,4 +132,5 @@ def tenant_from_rows(rows: Sequence[Row[*tuple[Any, ...]]]) -> TenantRecord:
         is_suspended=row.is_suspended,
         token_rules=read_object(row.token_rules),
         created_at=row.created_at,
+        generation=row.generation,
     )

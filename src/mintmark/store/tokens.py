@@ -1,4 +1,4 @@
-"""Opaque tokens and the slots of those that are handed out again."""
+"""Opaque tokens, the slots of those that are handed out again, and the JWTs that were revoked."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from msgspec.structs import asdict
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from msgspec.structs import asdict, astuple
+from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, update
 
 from mintmark.store.batching import GroupCommit, add_tokens
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
-from mintmark.store.records import ReusableToken, ReuseSlot, TokenRecord
-from mintmark.store.tables import REUSE_SLOT, TOKEN
+from mintmark.store.records import ReusableToken, ReuseSlot, Rotation, TokenRecord
+from mintmark.store.tables import REUSE_SLOT, REVOKED_JWT, TOKEN
 
 IS_SLOT: Final = (
     REUSE_SLOT.c.tenant_id == bindparam("of_tenant_id"),
     REUSE_SLOT.c.client_id == bindparam("of_client_id"),
     REUSE_SLOT.c.scope == bindparam("of_scope"),
     REUSE_SLOT.c.audience == bindparam("of_audience"),
+    REUSE_SLOT.c.tenant_generation == bindparam("of_tenant_generation"),
+    REUSE_SLOT.c.client_generation == bindparam("of_client_generation"),
 )
+IS_TOKEN: Final = TOKEN.c.digest == bindparam("of_digest")
 
-FIND: Final = Prepared(select(TOKEN).where(TOKEN.c.digest == bindparam("of_digest")))
+FIND: Final = Prepared(select(TOKEN).where(IS_TOKEN))
 FIND_REUSABLE: Final = Prepared(
     select(REUSE_SLOT.c.digest, REUSE_SLOT.c.sealed, REUSE_SLOT.c.expires_at).where(
         *IS_SLOT, REUSE_SLOT.c.expires_at > bindparam("after")
@@ -30,6 +33,18 @@ FIND_REUSABLE: Final = Prepared(
 )
 CLEAR_SLOT: Final = delete(REUSE_SLOT).where(*IS_SLOT)
 FILL_SLOT: Final = insert(REUSE_SLOT)
+# A slot goes with its token: the foreign key sees to it.
+REMOVE: Final = delete(TOKEN).where(IS_TOKEN)
+REMOVE_FAMILY: Final = delete(TOKEN).where(
+    (TOKEN.c.family == bindparam("of_family")) | (TOKEN.c.digest == bindparam("of_family"))
+)
+SPEND: Final = update(TOKEN).where(IS_TOKEN).values(used_at=bindparam("now"))
+FIND_REVOKED: Final = Prepared(
+    select(literal_column("1")).where(
+        REVOKED_JWT.c.tenant_id == bindparam("of_tenant_id"), REVOKED_JWT.c.jti == bindparam("of_jti")
+    )
+)
+REVOKE: Final = insert(REVOKED_JWT)
 
 
 class SqlTokens:
@@ -66,6 +81,31 @@ class SqlTokens:
             partial(fill_slot, record=record, slot=slot, token=token, expires_after=expires_after)
         )
 
+    async def remove(self, digest: bytes) -> bool:
+        """Remove a token and its slot; return whether it was there. Raises: StoreUnavailable."""
+        return await self._writer.run(partial(erase_token, digest=digest))
+
+    async def remove_family(self, family: bytes) -> int:
+        """Remove all tokens of a family, and return how many. Raises: StoreUnavailable."""
+        return await self._writer.run(partial(erase_family, family=family))
+
+    async def rotate(self, digest: bytes, replacement: Sequence[TokenRecord], now: int, leeway_s: int) -> Rotation:
+        """Spend a refresh token and add what takes its place, or say why not.
+
+        Raises: AlreadyExists (a digest of the replacement), StoreUnavailable.
+        """
+        return await self._writer.run(
+            partial(spend, digest=digest, replacement=replacement, now=now, leeway_s=leeway_s)
+        )
+
+    async def revoke_jti(self, tenant_id: str, jti: str, expires_at: int) -> None:
+        """Remember until it expires that a JWT was revoked. Raises: StoreUnavailable."""
+        await self._writer.run(partial(write_revoked, tenant_id=tenant_id, jti=jti, expires_at=expires_at))
+
+    async def is_jti_revoked(self, tenant_id: str, jti: str) -> bool:
+        """Return whether a JWT was revoked. Raises: StoreUnavailable."""
+        return await self._reader.run(read_revoked, tenant_id, jti)
+
 
 def read_token(connection: Connection, digest: bytes) -> TokenRecord | None:
     """Return the token with this digest, or None. Raises: DBAPIError."""
@@ -75,7 +115,7 @@ def read_token(connection: Connection, digest: bytes) -> TokenRecord | None:
 
 def read_slot(connection: Connection, slot: ReuseSlot, expires_after: int) -> ReusableToken | None:
     """Return the live token of the slot, or None. Raises: DBAPIError."""
-    rows = FIND_REUSABLE.rows(connection, slot.tenant_id, slot.client_id, slot.scope, slot.audience, expires_after)
+    rows = FIND_REUSABLE.rows(connection, *astuple(slot), expires_after)
     return ReusableToken(*rows[0]) if rows else None
 
 
@@ -98,3 +138,46 @@ def fill_slot(
     connection.execute(CLEAR_SLOT, {f"of_{name}": value for name, value in asdict(slot).items()})
     connection.execute(FILL_SLOT, {**asdict(slot), **asdict(token)})
     return token
+
+
+def erase_token(connection: Connection, *, digest: bytes) -> bool:
+    """Delete a token; return whether it was there. Raises: DBAPIError."""
+    return connection.execute(REMOVE, {"of_digest": digest}).rowcount > 0
+
+
+def erase_family(connection: Connection, *, family: bytes) -> int:
+    """Delete the tokens that name the family, and the first, whose digest it is. Raises: DBAPIError."""
+    return connection.execute(REMOVE_FAMILY, {"of_family": family}).rowcount
+
+
+def spend(
+    connection: Connection, *, digest: bytes, replacement: Sequence[TokenRecord], now: int, leeway_s: int
+) -> Rotation:
+    """Rotate a refresh token, or say why not. Raises: DBAPIError.
+
+    Only the holder of the write lock is here, so of parallel uses one finds it unused.
+    """
+    found = read_token(connection, digest)
+    if found is None or found.kind != "refresh":
+        return "unknown"
+    if found.expires_at <= now:
+        return "expired"
+    if found.used_at is None:
+        connection.execute(SPEND, {"of_digest": digest, "now": now})
+        add_tokens(connection, replacement)
+        return "rotated"
+    if now - found.used_at <= leeway_s:
+        return "spent"
+    erase_family(connection, family=found.digest if found.family is None else found.family)
+    return "reused"
+
+
+def write_revoked(connection: Connection, *, tenant_id: str, jti: str, expires_at: int) -> None:
+    """Insert a revoked JWT unless it is there: the same JWT has the same expiry. Raises: DBAPIError."""
+    if not read_revoked(connection, tenant_id, jti):
+        connection.execute(REVOKE, {"tenant_id": tenant_id, "jti": jti, "expires_at": expires_at})
+
+
+def read_revoked(connection: Connection, tenant_id: str, jti: str) -> bool:
+    """Return whether a JWT was revoked. Raises: DBAPIError."""
+    return bool(FIND_REVOKED.rows(connection, tenant_id, jti))

@@ -18,7 +18,7 @@ from mintmark.grants.policy import AccessGrant
 from mintmark.grants.rules import ClaimRow, ClaimValue, JwtForm
 from mintmark.protocol.scope import format_scope
 from mintmark.tokens.keys import SigningKey
-from mintmark.tokens.opaque import format_uuid4
+from mintmark.tokens.opaque import format_uuid
 
 JTI_OCTETS: Final = 16
 MAX_TEMPLATES: Final = 4096
@@ -37,7 +37,7 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False):
-    """What is new in every JWT: its times (seconds since 1970-01-01T00:00:00Z) and the octets of its `jti`."""
+    """What is new in every JWT: its times (seconds since 1970-01-01T00:00:00Z) and its stamped `jti` octets."""
 
     now: int
     lifetime_s: int
@@ -69,7 +69,7 @@ def write_payload(form: JwtForm, grant: AccessGrant, moment: Moment, **others: b
     values: Mapping[bytes, bytes] = {
         b"issued_at": b"%d" % moment.now,
         b"expires_at": b"%d" % (moment.now + moment.lifetime_s),
-        b"jwt_id": b'"%b"' % format_uuid4(moment.jti).encode(),
+        b"jwt_id": b'"%b"' % format_uuid(moment.jti).encode(),
         **{name.encode(): value for name, value in others.items()},
     }
     return _template(form, grant.issuer, grant.client_id, grant.audience, grant.scope) % values

@@ -1,6 +1,6 @@
-"""A tenant's keys: making them, opening the sealed half, signing, and the public half as JWKs.
+"""A tenant's keys: making them, opening the sealed half, whose turn it is to sign, and the public half as JWKs.
 
-RFC: 7517, 7518, 7638, 8037.
+RFC: 7517, 7518, 7638.
 """
 
 from __future__ import annotations
@@ -9,32 +9,35 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     load_der_private_key,
 )
-from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from joserfc.jwk import OctKey
 
-from mintmark.authentication.master_key import MasterKey
+from mintmark.authentication.master_key import SealingKey
+from mintmark.protocol.errors import MintmarkError
 from mintmark.store.interface import KeyStore
 from mintmark.store.records import KeyRecord
+from mintmark.tokens.algorithms import ALGORITHMS, Sign, Verify
 
-RSA_BITS: Final = 2048
-P256_OCTETS: Final = 32
+CACHE_S: Final = 300
+"""Seconds that a verifier may keep a key set; a new key is announced for longer before it signs."""
+
 ENCRYPTION_ALG: Final = "A256GCM"
 ENCRYPTION_OCTETS: Final = 32
+JWK_MEMBERS: Final = ("kty", "crv", "n", "e", "x", "y", "pub")
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
-Sign = Callable[[bytes], bytes]
-KeyState = Literal["announced", "active", "retired"]
+KeyState = Literal["announced", "active", "retired", "revoked"]
+
+
+class KeyMissing(MintmarkError):
+    """A tenant has no active key for what its rules ask: a fault of ours, never the caller's."""
 
 
 class SigningKey(msgspec.Struct, frozen=True):
@@ -46,6 +49,13 @@ class SigningKey(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"SigningKey(kid={self.kid!r}, alg={self.alg!r})"
+
+
+class VerifyingKey(msgspec.Struct, frozen=True):
+    """The public half of a key, ready to verify: signature and signed octets in."""
+
+    alg: str
+    verify: Verify
 
 
 class EncryptionKey(msgspec.Struct, frozen=True):
@@ -62,56 +72,29 @@ class TenantKeys(msgspec.Struct, frozen=True):
     """What one tenant signs and encrypts with, and the JWKS that it publishes."""
 
     signing: dict[str, SigningKey]
+    verifying: dict[str, VerifyingKey]
+    """By `kid`: every key that is published."""
     encryption: EncryptionKey | None
     jwks: bytes
     until: float = inf
     """When another key's turn comes: seconds since 1970-01-01T00:00:00Z."""
 
-
-class AlgorithmRow(NamedTuple):
-    """How one JWS algorithm makes its key, signs, and writes its JWK. RFC: 7518 section 3.1, RFC: 8037."""
-
-    generate: Callable[[], PrivateKey]
-    signer: Callable[[Any], Sign]
-    export: Callable[[Any], RSAKey | ECKey | OKPKey]
-
-
-def _rs256(key: rsa.RSAPrivateKey) -> Sign:
-    scheme, digest = padding.PKCS1v15(), SHA256()
-    return lambda octets: key.sign(octets, scheme, digest)
-
-
-def _es256(key: ec.EllipticCurvePrivateKey) -> Sign:
-    algorithm = ec.ECDSA(SHA256())
-
-    def sign(octets: bytes) -> bytes:
-        r, s = decode_dss_signature(key.sign(octets, algorithm))
-        return r.to_bytes(P256_OCTETS, "big") + s.to_bytes(P256_OCTETS, "big")
-
-    return sign
-
-
-def _eddsa(key: ed25519.Ed25519PrivateKey) -> Sign:
-    return key.sign
-
-
-ALGORITHMS: Final[dict[str, AlgorithmRow]] = {
-    "RS256": AlgorithmRow(lambda: rsa.generate_private_key(65537, RSA_BITS), _rs256, RSAKey.import_key),
-    "ES256": AlgorithmRow(lambda: ec.generate_private_key(ec.SECP256R1()), _es256, ECKey.import_key),
-    "EdDSA": AlgorithmRow(ed25519.Ed25519PrivateKey.generate, _eddsa, OKPKey.import_key),
-}
+    def signing_key(self, tenant_id: str, alg: str) -> SigningKey:
+        """Return the key that signs with an algorithm. Raises: KeyMissing."""
+        key = self.signing.get(alg)
+        if key is None:
+            raise KeyMissing(f"tenant {tenant_id} has no active {alg} key")
+        return key
 
 
 def generate_signing_key(
-    tenant_id: str, alg: str, *, kid: str, now: int, master_key: MasterKey, active_from: int | None = None
+    tenant_id: str, alg: str, *, kid: str, now: int, sealing_key: SealingKey, active_from: int | None = None
 ) -> KeyRecord:
     """Make a signing key, its private half sealed under the master key (PKCS#8 DER, bound to tenant and kid)."""
     private_key = ALGORITHMS[alg].generate()
     der = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    public = ALGORITHMS[alg].export(private_key.public_key()).as_dict(private=False)
-    jwk = {"kid": kid, "use": "sig", "alg": alg} | {
-        name: public[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in public
-    }
+    public = ALGORITHMS[alg].export(private_key.public_key())
+    jwk = {"kid": kid, "use": "sig", "alg": alg} | {name: public[name] for name in JWK_MEMBERS if name in public}
     return KeyRecord(
         kid=kid,
         tenant_id=tenant_id,
@@ -119,12 +102,12 @@ def generate_signing_key(
         alg=alg,
         active_from=now if active_from is None else active_from,
         public_jwk=jwk,
-        sealed=master_key.seal(der, _purpose(tenant_id, kid)),
+        sealed=sealing_key.seal(der, _purpose(tenant_id, kid)),
         created_at=now,
     )
 
 
-def generate_encryption_key(tenant_id: str, *, kid: str, now: int, master_key: MasterKey) -> KeyRecord:
+def generate_encryption_key(tenant_id: str, *, kid: str, now: int, sealing_key: SealingKey) -> KeyRecord:
     """Make a symmetric key (256 bits), sealed under the master key."""
     return KeyRecord(
         kid=kid,
@@ -133,23 +116,23 @@ def generate_encryption_key(tenant_id: str, *, kid: str, now: int, master_key: M
         alg=ENCRYPTION_ALG,
         active_from=now,
         public_jwk={},
-        sealed=master_key.seal(secrets.token_bytes(ENCRYPTION_OCTETS), _purpose(tenant_id, kid)),
+        sealed=sealing_key.seal(secrets.token_bytes(ENCRYPTION_OCTETS), _purpose(tenant_id, kid)),
         created_at=now,
     )
 
 
-def open_encryption_key(record: KeyRecord, master_key: MasterKey) -> EncryptionKey:
+def open_encryption_key(record: KeyRecord, sealing_key: SealingKey) -> EncryptionKey:
     """Unseal a symmetric key. Raises: SealBroken."""
-    octets = master_key.open(record.sealed, _purpose(record.tenant_id, record.kid))
+    octets = sealing_key.open(record.sealed, _purpose(record.tenant_id, record.kid))
     return EncryptionKey(record.kid, OctKey.import_key(octets, {"kid": record.kid}))
 
 
-def open_signing_key(record: KeyRecord, master_key: MasterKey) -> SigningKey:
+def open_signing_key(record: KeyRecord, sealing_key: SealingKey) -> SigningKey:
     """Unseal a signing key. Raises: SealBroken."""
-    der = master_key.open(record.sealed, _purpose(record.tenant_id, record.kid))
+    der = sealing_key.open(record.sealed, _purpose(record.tenant_id, record.kid))
     # The row was authenticated by its seal; checking RSA's numbers again would cost the start 50 ms a key.
     private_key = load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
-    return SigningKey(record.kid, record.alg, ALGORITHMS[record.alg].signer(private_key))
+    return SigningKey(record.kid, record.alg, ALGORITHMS[record.alg].make_sign(private_key))
 
 
 def _purpose(tenant_id: str, kid: str) -> bytes:
@@ -159,9 +142,9 @@ def _purpose(tenant_id: str, kid: str) -> bytes:
 class KeyRing:
     """The opened keys of each tenant, kept until `forget()` or until another key's turn comes."""
 
-    def __init__(self, store: KeyStore, master_key: MasterKey, clock: Callable[[], float]) -> None:
+    def __init__(self, store: KeyStore, sealing_key: SealingKey, clock: Callable[[], float]) -> None:
         self._store = store
-        self._master_key = master_key
+        self._sealing_key = sealing_key
         self._clock = clock
         self._opened: dict[str, TenantKeys] = {}
         self._era = 0
@@ -177,35 +160,52 @@ class KeyRing:
         opened = self._opened.get(tenant_id)
         if opened is None or opened.until <= now:
             era = self._era
-            opened = open_keys(await self._store.list(tenant_id), self._master_key, int(now))
+            opened = open_keys(await self._store.list(tenant_id), self._sealing_key, int(now))
             if era == self._era:
                 self._opened[tenant_id] = opened
         return opened
 
+    async def signing_key(self, tenant_id: str, alg: str) -> SigningKey:
+        """Return the key that signs with an algorithm now. Raises: KeyMissing, SealBroken."""
+        return (await self.of(tenant_id)).signing_key(tenant_id, alg)
 
-def open_keys(records: Sequence[KeyRecord], master_key: MasterKey, now: int) -> TenantKeys:
+
+def open_keys(records: Sequence[KeyRecord], sealing_key: SealingKey, now: int) -> TenantKeys:
     """Open, of each use and algorithm, the key whose turn it is. Raises: SealBroken."""
     active = [record for record in records if describe_key_state(record, records, now) == "active"]
-    signing = {record.alg: open_signing_key(record, master_key) for record in active if record.use == "sig"}
-    encryption = [open_encryption_key(record, master_key) for record in active if record.use == "enc"]
+    signing = {record.alg: open_signing_key(record, sealing_key) for record in active if record.use == "sig"}
+    encryption = [open_encryption_key(record, sealing_key) for record in active if record.use == "enc"]
     turns = [record.active_from for record in records if record.active_from > now]
-    return TenantKeys(signing, encryption[0] if encryption else None, encode_jwks(records), min(turns, default=inf))
+    verifying = {
+        record.kid: VerifyingKey(record.alg, ALGORITHMS[record.alg].make_verify(record.public_jwk))
+        for record in published_keys(records)
+    }
+    return TenantKeys(
+        signing, verifying, encryption[0] if encryption else None, encode_jwks(records), min(turns, default=inf)
+    )
 
 
 def describe_key_state(record: KeyRecord, records: Iterable[KeyRecord], now: int) -> KeyState:
-    """Tell whether a key is announced, active or retired, among its tenant's keys at a moment (seconds)."""
+    """Tell whether a key is announced, active, retired or revoked, among its tenant's at a moment (seconds)."""
+    if record.revoked_at is not None:
+        return "revoked"
     if record.active_from > now:
         return "announced"
-    began = [other for other in records if (other.use, other.alg) == (record.use, record.alg)]
-    newest = max((other for other in began if other.active_from <= now), key=_seniority)
-    return "active" if newest.kid == record.kid else "retired"
+    alike = [other for other in records if (other.use, other.alg) == (record.use, record.alg)]
+    began = [other for other in alike if other.active_from <= now and other.revoked_at is None]
+    return "active" if max(began, key=_seniority).kid == record.kid else "retired"
 
 
 def _seniority(record: KeyRecord) -> tuple[int, int, str]:
     return record.active_from, record.created_at, record.kid
 
 
+def published_keys(records: Iterable[KeyRecord]) -> list[KeyRecord]:
+    """Return the signing keys that verify, and those that soon will: all but the revoked."""
+    return [record for record in records if record.use == "sig" and record.revoked_at is None]
+
+
 def encode_jwks(records: Iterable[KeyRecord]) -> bytes:
-    """Write the public halves of all signing keys: those that verify, and those that soon will. RFC: 7517 section 5."""
-    public = [record.public_jwk for record in records if record.use == "sig"]
-    return json.dumps({"keys": public}, separators=(",", ":")).encode()
+    """Write the public halves of the published keys. RFC: 7517 section 5."""
+    keys = [record.public_jwk for record in published_keys(records)]
+    return json.dumps({"keys": keys}, separators=(",", ":")).encode()

@@ -5,27 +5,32 @@ A token that may be handed out again is sealed in its slot; of parallel requests
 
 from __future__ import annotations
 
-from mintmark.authentication.master_key import MasterKey
+import structlog
+
+from mintmark.authentication.master_key import SealingKey
 from mintmark.grants.policy import AccessGrant
+from mintmark.protocol.errors import InvalidGrant
 from mintmark.protocol.messages import TokenResponse
 from mintmark.protocol.scope import format_scope
 from mintmark.protocol.secret import Secret
 from mintmark.store.interface import TokenStore
-from mintmark.store.records import ReusableToken
+from mintmark.store.records import ReusableToken, TokenRecord
 from mintmark.tokens.mint import MintedToken, reuse_slot
+from mintmark.tokens.opaque import digest_token
+from mintmark.tokens.verification import LiveToken
+
+log = structlog.get_logger()
 
 
 class TokenLedger:
     """Keeps minted tokens, and finds the live one of a slot."""
 
-    def __init__(self, store: TokenStore, master_key: MasterKey) -> None:
+    def __init__(self, store: TokenStore, sealing_key: SealingKey) -> None:
         self._store = store
-        self._master_key = master_key
+        self._sealing_key = sealing_key
 
     async def find_live(self, grant: AccessGrant, now: int) -> TokenResponse | None:
         """Return the answer with the live token of the grant's slot and its remaining seconds, or None."""
-        if not grant.token.reuse:
-            return None
         live = await self._store.find_reusable(reuse_slot(grant), now + grant.token.reuse_remainder_s)
         return None if live is None else self._reopen(live, grant, now)
 
@@ -33,8 +38,11 @@ class TokenLedger:
         """Keep a minted token and return the answer to show: another's, if another took the slot first.
 
         Raises:
+            InvalidGrant: the refresh token that it spends was spent before.
             StoreUnavailable: nothing was kept, so nothing may be shown.
         """
+        if minted.grant.refresh is not None:
+            return await self._rotate(minted, minted.grant.refresh, now)
         if not minted.records:
             return minted.response
         if not minted.grant.token.reuse:
@@ -42,14 +50,39 @@ class TokenLedger:
             return minted.response
         return await self._add_reusable(minted, now)
 
+    async def find_refresh(self, token: Secret | None) -> TokenRecord | None:
+        """Return what the store has of a refresh token that a request shows."""
+        return None if token is None else await self._store.find(digest_token(token.reveal()))
+
+    async def revoke(self, live: LiveToken) -> None:
+        """End a live token: a refresh token with all of its family, a JWT by its `jti`. RFC: 7009 section 2.1."""
+        if live.jwt_id is not None:
+            await self._store.revoke_jti(live.tenant_id, live.jwt_id, live.expires_at)
+        elif live.kind == "refresh" and live.family is not None:
+            await self._store.remove_family(live.family)
+        elif live.digest is not None:
+            await self._store.remove(live.digest)
+
+    async def _rotate(self, minted: MintedToken, spent: TokenRecord, now: int) -> TokenResponse:
+        """Spend the refresh token and keep its successors, in one transaction. RFC: 9700 section 4.14.2."""
+        form = minted.grant.rules.refresh_token
+        leeway_s = form.reuse_leeway_s if form else 0
+        outcome = await self._store.rotate(spent.digest, minted.records, now, leeway_s)
+        if outcome == "rotated":
+            return minted.response
+        if outcome == "reused":
+            log.warning("refresh_token_reused", tenant_id=spent.tenant_id, client_id=spent.client_id, family="removed")
+        reasons = {"unknown": "unknown_refresh_token", "expired": "expired_refresh_token"}
+        raise InvalidGrant(reasons.get(outcome, "used_refresh_token"), outcome)
+
     async def _add_reusable(self, minted: MintedToken, now: int) -> TokenResponse:
         grant, record = minted.grant, minted.records[0]
-        sealed = self._master_key.seal(minted.response.access_token.encoded(), _purpose(record.digest))
+        sealed = self._sealing_key.seal(minted.response.access_token.encoded(), _purpose(record.digest))
         live = await self._store.add_reusable(record, reuse_slot(grant), sealed, now + grant.token.reuse_remainder_s)
         return minted.response if live.digest == record.digest else self._reopen(live, grant, now)
 
     def _reopen(self, live: ReusableToken, grant: AccessGrant, now: int) -> TokenResponse:
-        token = self._master_key.open(live.sealed, _purpose(live.digest)).decode()
+        token = self._sealing_key.open(live.sealed, _purpose(live.digest)).decode()
         return TokenResponse(
             Secret(token),
             grant.rules.token_type,

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from mintmark.authentication.keyed_hash import KeyedHash
 from mintmark.grants.policy import AccessGrant
 from mintmark.protocol.messages import TokenResponse
 from mintmark.protocol.scope import format_scope
@@ -13,12 +14,8 @@ from mintmark.protocol.secret import Secret
 from mintmark.store.records import ReuseSlot, TokenRecord
 from mintmark.tokens.id_token import mint_id_token
 from mintmark.tokens.jwt_profile import JTI_OCTETS, Moment, mint_jwt
-from mintmark.tokens.keys import SigningKey, TenantKeys
+from mintmark.tokens.keys import KeyMissing, TenantKeys
 from mintmark.tokens.opaque import Randomness, digest_token, mint_opaque
-
-
-class KeyMissing(Exception):
-    """The tenant has no active key for what its rules ask: a fault of ours, never the caller's."""
 
 
 class MintedToken(msgspec.Struct, frozen=True, gc=False):
@@ -30,7 +27,9 @@ class MintedToken(msgspec.Struct, frozen=True, gc=False):
     """Nothing for a JWT: it needs no row."""
 
 
-def mint_access_token(grant: AccessGrant, keys: TenantKeys, *, now: int, randomness: Randomness) -> MintedToken:
+def mint_access_token(
+    grant: AccessGrant, keys: TenantKeys, keyed_hash: KeyedHash, *, now: int, randomness: Randomness
+) -> MintedToken:
     """Make the access token that a grant asks for, with its refresh token and id_token where the system has them.
 
     Args:
@@ -40,14 +39,17 @@ def mint_access_token(grant: AccessGrant, keys: TenantKeys, *, now: int, randomn
     Raises:
         KeyMissing: the tenant has no active key of the algorithm.
     """
-    moment = Moment(now, grant.token.lifetime_s, randomness(JTI_OCTETS))
+    jti = keyed_hash.stamp_jti(randomness(JTI_OCTETS), *generation_of(grant))
+    moment = Moment(now, grant.token.lifetime_s, jti)
     if grant.token.form == "jwt":
-        access_token = mint_jwt(grant, moment, _signing_key(keys, grant))
+        access_token = mint_jwt(grant, moment, keys.signing_key(grant.tenant_id, grant.token.alg))
         records: tuple[TokenRecord, ...] = ()
     else:
         access_token = mint_opaque(grant.rules.opaque, randomness)
         records = (_record(grant, access_token, "access", now, grant.token.lifetime_s),)
-    refresh_token, refresh_records = _mint_refresh_token(grant, now, randomness, records)
+    refresh_token, refresh_records = _mint_refresh_token(grant, now, randomness)
+    if refresh_records:
+        records = _join_family(grant, records + refresh_records)
     response = TokenResponse(
         Secret(access_token),
         grant.rules.token_type,
@@ -56,7 +58,12 @@ def mint_access_token(grant: AccessGrant, keys: TenantKeys, *, now: int, randomn
         refresh_token,
         _mint_id_token(grant, moment, keys),
     )
-    return MintedToken(grant, response, records + refresh_records)
+    return MintedToken(grant, response, records)
+
+
+def generation_of(grant: AccessGrant) -> tuple[str | int, ...]:
+    """Return what a token's mark binds it to."""
+    return grant.tenant_id, grant.client_id, grant.tenant_generation, grant.client_generation
 
 
 def reuse_slot(grant: AccessGrant) -> ReuseSlot:
@@ -69,15 +76,20 @@ def reuse_slot(grant: AccessGrant) -> ReuseSlot:
     )
 
 
+def _join_family(grant: AccessGrant, records: tuple[TokenRecord, ...]) -> tuple[TokenRecord, ...]:
+    """A family is what descends from one grant; its name is the digest of its first record."""
+    family = grant.refresh.family if grant.refresh else records[0].digest
+    return tuple(msgspec.structs.replace(record, family=family) for record in records)
+
+
 def _mint_refresh_token(
-    grant: AccessGrant, now: int, randomness: Randomness, access: tuple[TokenRecord, ...]
+    grant: AccessGrant, now: int, randomness: Randomness
 ) -> tuple[Secret | None, tuple[TokenRecord, ...]]:
     form = grant.rules.refresh_token
     if form is None:
         return None, ()
     refresh_token = mint_opaque(form, randomness)
-    family = access[0].digest if access else None
-    record = _record(grant, refresh_token, "refresh", now, form.lifetime_s, family)
+    record = _record(grant, refresh_token, "refresh", now, form.lifetime_s)
     return Secret(refresh_token), (record,)
 
 
@@ -87,24 +99,12 @@ def _mint_id_token(grant: AccessGrant, moment: Moment, keys: TenantKeys) -> Secr
         return None
     if keys.encryption is None:
         raise KeyMissing(f"tenant {grant.tenant_id} has no active encryption key")
-    signing = _signing_key(keys, grant)
+    signing = keys.signing_key(grant.tenant_id, grant.token.alg)
     return Secret(mint_id_token(form, grant, moment, signing=signing, encryption=keys.encryption))
 
 
-def _signing_key(keys: TenantKeys, grant: AccessGrant) -> SigningKey:
-    key = keys.signing.get(grant.token.alg)
-    if key is None:
-        raise KeyMissing(f"tenant {grant.tenant_id} has no active {grant.token.alg} key")
-    return key
-
-
 def _record(
-    grant: AccessGrant,
-    token: str,
-    kind: Literal["access", "refresh"],
-    now: int,
-    lifetime_s: int,
-    family: bytes | None = None,
+    grant: AccessGrant, token: str, kind: Literal["access", "refresh"], now: int, lifetime_s: int
 ) -> TokenRecord:
     return TokenRecord(
         digest_token(token),
@@ -115,5 +115,6 @@ def _record(
         format_scope(grant.audience),
         now,
         now + lifetime_s,
-        family,
+        grant.tenant_generation,
+        grant.client_generation,
     )

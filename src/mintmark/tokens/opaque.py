@@ -33,11 +33,6 @@ def format_uuid(octets: bytes) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def format_uuid4(octets: bytes) -> str:
-    """Write 16 random octets as a version 4 UUID. RFC: 9562 section 5.4."""
-    return format_uuid(octets[:6] + bytes((octets[6] & 0x0F | 0x40, octets[7], octets[8] & 0x3F | 0x80)) + octets[9:])
-
-
 def _hex(length: int, randomness: Randomness) -> str:
     return randomness((length + 1) // 2).hex()[:length]
 

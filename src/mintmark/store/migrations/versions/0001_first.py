@@ -34,6 +34,7 @@ def create_tenants() -> None:
         sa.Column("is_suspended", sa.Boolean, nullable=False),
         sa.Column("token_rules", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("generation", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", name="pk_tenant"),
         sa.UniqueConstraint("identifier", name="uq_tenant_identifier"),
     )
@@ -71,6 +72,8 @@ def create_clients() -> None:
         sa.Column("audience", sa.Text, nullable=False),
         sa.Column("token_rules", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("generation", sa.BigInteger, nullable=False),
+        sa.Column("resources", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "client_id", name="pk_client"),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_client_tenant", ondelete="CASCADE"),
     )
@@ -106,13 +109,15 @@ def create_keys() -> None:
         sa.Column("public_jwk", sa.Text, nullable=False),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("revoked_at", sa.BigInteger),
+        sa.Column("destroy_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("tenant_id", "kid", name="pk_signing_key"),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_signing_key_tenant", ondelete="CASCADE"),
     )
 
 
 def create_tokens() -> None:
-    """Create `token` and `reuse_slot`."""
+    """Create `token`, `reuse_slot` and `revoked_jwt`."""
     op.create_table(
         "token",
         sa.Column("digest", sa.LargeBinary, nullable=False),
@@ -123,23 +128,46 @@ def create_tokens() -> None:
         sa.Column("audience", sa.Text, nullable=False),
         sa.Column("issued_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.Column("tenant_generation", sa.BigInteger, nullable=False),
+        sa.Column("client_generation", sa.BigInteger, nullable=False),
         sa.Column("family", sa.LargeBinary),
+        sa.Column("used_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("digest", name="pk_token"),
     )
     op.create_index("ix_token_expires_at", "token", ["expires_at"])
+    has_family = sa.text("family IS NOT NULL")
+    op.create_index("ix_token_family", "token", ["family"], sqlite_where=has_family, postgresql_where=has_family)
     op.create_table(
         "reuse_slot",
         sa.Column("tenant_id", NAME, nullable=False),
         sa.Column("client_id", NAME, nullable=False),
         sa.Column("scope", NAME, nullable=False),
         sa.Column("audience", NAME, nullable=False),
+        sa.Column("tenant_generation", sa.BigInteger, nullable=False),
+        sa.Column("client_generation", sa.BigInteger, nullable=False),
         sa.Column("digest", sa.LargeBinary, nullable=False),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("tenant_id", "client_id", "scope", "audience", name="pk_reuse_slot"),
+        sa.PrimaryKeyConstraint(
+            "tenant_id",
+            "client_id",
+            "scope",
+            "audience",
+            "tenant_generation",
+            "client_generation",
+            name="pk_reuse_slot",
+        ),
         sa.ForeignKeyConstraint(["digest"], ["token.digest"], name="fk_reuse_slot_token", ondelete="CASCADE"),
         sa.UniqueConstraint("digest", name="uq_reuse_slot_digest"),
     )
+    op.create_table(
+        "revoked_jwt",
+        sa.Column("tenant_id", NAME, nullable=False),
+        sa.Column("jti", NAME, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "jti", name="pk_revoked_jwt"),
+    )
+    op.create_index("ix_revoked_jwt_expires_at", "revoked_jwt", ["expires_at"])
 
 
 def create_deployment() -> None:

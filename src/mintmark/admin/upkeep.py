@@ -1,0 +1,103 @@
+"""What one process does for all, by itself: keys on their schedule, and the removal of what died of age.
+
+Both are plain functions of what is stored and of the moment; they may run twice, or be cut off, without harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import structlog
+
+from mintmark.admin.administration import Administration
+from mintmark.admin.keys import add_scheduled_key
+from mintmark.grants.rules import TokenRules, override_token_rules, tenant_rules
+from mintmark.store.records import KeyRecord, TenantRecord
+from mintmark.tokens.keys import CACHE_S, describe_key_state
+
+PURGE_ROWS: Final = 250
+"""Rows removed by one transaction, so that it holds the write lock for a few milliseconds."""
+PURGE_PAUSE_S: Final = 0.02
+RECLAIM_PAGES: Final = 64
+CLIENTS_A_PAGE: Final = 1000
+
+log = structlog.get_logger()
+
+
+class KeySchedule(NamedTuple):
+    """How long a key signs, and how long before that it is published, in seconds."""
+
+    lifetime_s: int
+    announce_s: int
+
+
+async def purge_expired(administration: Administration) -> int:
+    """Remove everything expired in short steps with pauses between, and return how many rows went.
+
+    Raises: StoreUnavailable.
+    """
+    removed = 0
+    while step := await administration.store.upkeep.purge(administration.now(), PURGE_ROWS):
+        removed += step
+        await asyncio.sleep(PURGE_PAUSE_S)
+    while await administration.store.upkeep.reclaim(RECLAIM_PAGES):
+        await asyncio.sleep(PURGE_PAUSE_S)
+    return removed
+
+
+async def tend_keys(administration: Administration, schedule: KeySchedule) -> None:
+    """Announce successors of keys that grow old, and destroy keys whose last token has died.
+
+    Raises: StoreError.
+    """
+    keys = await administration.store.keys.list()
+    for tenant in await administration.store.tenants.list():
+        own = [key for key in keys if key.tenant_id == tenant.tenant_id and key.use == "sig"]
+        await _announce_successors(administration, own, schedule)
+        await _destroy_outlived(administration, tenant, own)
+
+
+async def _announce_successors(administration: Administration, keys: list[KeyRecord], schedule: KeySchedule) -> None:
+    now = administration.now()
+    announced = {key.alg for key in keys if describe_key_state(key, keys, now) == "announced"}
+    for key in keys:
+        ends = key.active_from + schedule.lifetime_s
+        is_due = describe_key_state(key, keys, now) == "active" and ends - schedule.announce_s <= now
+        if is_due and key.alg not in announced:
+            active_from = max(ends, now + schedule.announce_s)
+            successor = await add_scheduled_key(administration, key.tenant_id, key.alg, active_from=active_from)
+            log.info("key_announced", tenant_id=key.tenant_id, kid=successor.kid, alg=key.alg, active_from=active_from)
+
+
+async def _destroy_outlived(administration: Administration, tenant: TenantRecord, keys: list[KeyRecord]) -> None:
+    now = administration.now()
+    rules = tenant_rules(administration.rules[tenant.dialect], tenant.token_rules, tenant.tenant_id)
+    ended = {key.kid: end for key in keys if (end := _signed_until(key, keys, now)) is not None}
+    # Most clients have the tenant's own lifetime; they are looked through only when that has passed.
+    if not any(end + rules.token.lifetime_s + CACHE_S < now for end in ended.values()):
+        return
+    margin_s = await longest_lifetime_s(administration, tenant.tenant_id, rules.token) + CACHE_S
+    for kid, end in ended.items():
+        if end + margin_s < now:
+            await administration.store.keys.remove(tenant.tenant_id, kid)
+            log.info("key_destroyed", tenant_id=tenant.tenant_id, kid=kid)
+
+
+def _signed_until(key: KeyRecord, keys: Iterable[KeyRecord], now: int) -> int | None:
+    """Return when a retired or revoked key signed for the last time, or None for the others."""
+    state = describe_key_state(key, keys, now)
+    if state == "revoked":
+        return key.revoked_at
+    later = [one.active_from for one in keys if one.alg == key.alg and key.active_from < one.active_from <= now]
+    return min(later, default=now) if state == "retired" else None
+
+
+async def longest_lifetime_s(administration: Administration, tenant_id: str, rules: TokenRules) -> int:
+    """Return the life of a tenant's longest token, in seconds: its own rule's, or that of one of its clients."""
+    longest, after = rules.lifetime_s, ""
+    while page := await administration.store.clients.page(tenant_id, after, CLIENTS_A_PAGE):
+        own = [override_token_rules(rules, one.token_rules, one.client_id).lifetime_s for one in page]
+        longest, after = max(longest, *own), page[-1].client_id
+    return longest

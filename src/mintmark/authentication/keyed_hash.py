@@ -1,0 +1,46 @@
+"""The keyed hash of this deployment: for secrets of full entropy, and for the mark of a token's generation.
+
+Its keys come from the deployment's root key, which stays when the master key changes.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from mintmark.authentication.master_key import derive_key
+
+KEY_OCTETS: Final = 32
+STAMP_OCTETS: Final = 6
+VARIANT_OCTET: Final = 8
+VERSION_OCTET: Final = 6
+
+
+class KeyedHash:
+    """HMAC-SHA-256 under keys derived from 32 octets."""
+
+    __slots__ = ("_secret_key", "_stamp_key")
+
+    def __init__(self, octets: bytes) -> None:
+        self._secret_key = derive_key(octets, b"mintmark secret hash v1")
+        self._stamp_key = derive_key(octets, b"mintmark generation stamp v1")
+
+    def hash_secret(self, octets: bytes) -> str:
+        """Return the hash under which a generated secret is kept, as 64 lower-case hex."""
+        return hmac.digest(self._secret_key, octets, "sha256").hex()
+
+    def stamp_jti(self, octets: bytes, *bound_to: str | int) -> bytes:
+        """Return 16 octets for a `jti`: ten of those given, as a version 4 UUID has them, and a mark of six.
+
+        The mark binds the token to what is given with it, its client and generation above all, although no claim
+        names them: a verifier that knows the present generation sees whether the token is of it.
+        """
+        head = bytearray(octets[: 16 - STAMP_OCTETS])
+        head[VERSION_OCTET] = head[VERSION_OCTET] & 0x0F | 0x40
+        head[VARIANT_OCTET] = head[VARIANT_OCTET] & 0x3F | 0x80
+        text = "\n".join(map(str, bound_to)).encode()
+        return bytes(head) + hmac.digest(self._stamp_key, bytes(head) + text, "sha256")[:STAMP_OCTETS]
+
+    def is_stamped(self, octets: bytes, *bound_to: str | int) -> bool:
+        """Tell whether the octets of a `jti` bear the mark for this."""
+        return hmac.compare_digest(self.stamp_jti(octets, *bound_to), octets)

@@ -1,0 +1,67 @@
+"""Death by age, in steps so short that no request has to notice. Who takes them, and when, is not decided here."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import ColumnClause, Connection, Delete, Integer, Table, bindparam, delete, literal_column, select
+
+from mintmark.store.batching import GroupCommit
+from mintmark.store.tables import REVOKED_JWT, TOKEN
+
+ROW: Final[ColumnClause[int]] = literal_column("rowid", Integer)
+
+
+def expired(table: Table) -> Delete:
+    """Return the statement that removes up to `at_most` rows which expired at `now` or before.
+
+    The index alone finds them, and they are visited in the order in which they lie in the file.
+    """
+    found = select(ROW).select_from(table).where(table.c.expires_at <= bindparam("now")).limit(bindparam("at_most"))
+    return delete(table).where(ROW.in_(found))
+
+
+# A slot has no line of its own: it expires with its token, and the foreign key removes it with it.
+MORTAL: Final = (expired(TOKEN), expired(REVOKED_JWT))
+
+# Python's driver takes one step of this pragma, whatever number it is given: hence one page at a time.
+GIVE_BACK_PAGE: Final = "PRAGMA incremental_vacuum(1)"
+COUNT_FREE: Final = "PRAGMA freelist_count"
+
+
+class SqlUpkeep:
+    """Implements `interface.Upkeep`."""
+
+    def __init__(self, writer: GroupCommit) -> None:
+        self._writer = writer
+
+    async def purge(self, now: int, limit: int) -> int:
+        """Remove up to `limit` expired rows; return how many. Raises: StoreUnavailable."""
+        return await self._writer.run(partial(erase_expired, now=now, limit=limit))
+
+    async def reclaim(self, pages: int) -> int:
+        """Give up to `pages` free pages back to the file system; return how many. Raises: StoreUnavailable."""
+        return await self._writer.run(partial(shrink, pages=pages))
+
+
+def erase_expired(connection: Connection, *, now: int, limit: int) -> int:
+    """Delete up to `limit` expired rows, and return how many. Raises: DBAPIError."""
+    gone = 0
+    for statement in MORTAL:
+        gone += connection.execute(statement, {"now": now, "at_most": limit - gone}).rowcount
+    return gone
+
+
+def shrink(connection: Connection, *, pages: int) -> int:
+    """Cut up to `pages` free pages off the file, and return how many. Raises: DBAPIError."""
+    before = count_free(connection)
+    for _ in range(min(pages, before)):
+        connection.exec_driver_sql(GIVE_BACK_PAGE)
+    return before - count_free(connection)
+
+
+def count_free(connection: Connection) -> int:
+    """Return how many pages of the file hold nothing. Raises: DBAPIError."""
+    count: Any = connection.exec_driver_sql(COUNT_FREE).scalar_one()
+    return int(count)
