@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks of proxies that end TLS in front; their X-Forwarded headers alone are believed."""
     public_url: str = ""
-    """URL under which tenants are reached from outside; empty: the first listener."""
+    """URL under which tenants are reached from outside, and from which issuers are made; empty: the first listener."""
     dialects_dir: Path | None = None
     """Folder of your own dialect files."""
     client_cache_size: int = 20_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -28,8 +29,10 @@ class TenantRequest(msgspec.Struct, frozen=True, kw_only=True):
     tenant_id: str
     dialect: str
     issuer: str
+    """No other tenant may have it."""
     hosts: tuple[str, ...] = ()
     identifier: str | None = None
+    """Left out in a dialect whose messages carry one: one is made."""
     is_default: bool = False
     token_rules: Mapping[str, Any] = {}
 
@@ -42,13 +45,14 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
         SettingsError: a token rule is wrong.
     """
     _check(administration, request)
+    await _require_free(administration, request)
     rules = tenant_rules(administration.rules[request.dialect], request.token_rules, request.tenant_id)
     tenant = TenantRecord(
         tenant_id=request.tenant_id,
         dialect=request.dialect,
         issuer=request.issuer,
         hosts=tuple(host.lower() for host in request.hosts),
-        identifier=request.identifier,
+        identifier=request.identifier or _new_identifier(administration, request.dialect),
         is_default=request.is_default,
         token_rules=request.token_rules,
         created_at=administration.now(),
@@ -56,9 +60,7 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
     try:
         await administration.store.tenants.add(tenant, new_keys(administration, tenant.tenant_id, rules))
     except AlreadyExists as error:
-        raise AdministrationError(
-            f"tenant {request.tenant_id!r}: its id, a host, its identifier or its place as default is taken"
-        ) from error
+        raise AdministrationError(f"tenant {request.tenant_id!r}: another was created at the same time") from error
     return tenant
 
 
@@ -82,6 +84,28 @@ async def invalidate_tokens(administration: Administration, tenant_id: str) -> N
     """End every token of a tenant at once, whatever its form. Raises: AdministrationError."""
     await administration.require_tenant(tenant_id)
     await administration.store.tenants.bump_generation(tenant_id)
+
+
+async def _require_free(administration: Administration, request: TenantRequest) -> None:
+    """Say which of a tenant's names is another's. Raises: AdministrationError."""
+    for other in await administration.store.tenants.list():
+        hosts = sorted({host.lower() for host in request.hosts} & set(other.hosts))
+        taken = {
+            "its id": other.tenant_id == request.tenant_id,
+            "the issuer": other.issuer == request.issuer,
+            f"the host {', '.join(hosts)}": bool(hosts),
+            "the identifier": other.identifier is not None and other.identifier == request.identifier,
+            "the place of the default tenant": other.is_default and request.is_default,
+        }
+        for name, is_taken in taken.items():
+            if is_taken:
+                raise AdministrationError(f"tenant {request.tenant_id!r}: {name} is taken by {other.tenant_id!r}")
+
+
+def _new_identifier(administration: Administration, dialect: str) -> str | None:
+    """Make an identifier of 32 hex in a dialect whose messages carry one."""
+    rows = administration.dialects[dialect].definition.wire.request.parameters
+    return secrets.token_hex(16) if any(row.canonical == "tenant_identifier" for row in rows) else None
 
 
 def _check(administration: Administration, request: TenantRequest) -> None:
@@ -111,4 +135,4 @@ def check_issuer(issuer: str) -> None:
     except ValueError:
         is_url = False
     if not is_url or ISSUER.fullmatch(issuer) is None:
-        raise AdministrationError(f"issuer {issuer!r}: wanted is a URL without query or fragment")
+        raise AdministrationError(f"issuer {issuer!r}: wanted is an http or https URL without query or fragment")

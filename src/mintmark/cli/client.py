@@ -188,6 +188,8 @@ def _read_lines(file: Path, tenant_id: str) -> list[ClientRequest]:
     except OSError as error:
         raise AdministrationError(f"{file}: cannot be read: {error.strerror}") from error
     for number, octets in enumerate(lines, 1):
+        if not octets.strip():
+            continue
         try:
             line = msgspec.json.decode(octets, type=ImportLine)
         except msgspec.DecodeError as error:

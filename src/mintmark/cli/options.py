@@ -66,8 +66,8 @@ def add_token_rules(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="token_rules",
-        help="token rule: form=jwt|opaque, alg=ES256|RS256|EdDSA, typ=TEXT, lifetime_s=SECONDS,"
-        " audience=NAME,NAME, reuse=true|false (repeatable)",
+        help="token rule: form=jwt|opaque, alg=ES256|RS256|..., typ=TEXT, lifetime_s=SECONDS,"
+        " audience=NAME,NAME, scope=TOKEN,TOKEN, reuse=true|false, reuse_remainder_s=SECONDS (repeatable)",
     )
 
 

@@ -17,6 +17,7 @@ from mintmark.cli.options import (
     parse_token_rules,
     print_json,
     print_table,
+    read_settings,
     with_deployment,
 )
 from mintmark.store.records import TenantRecord
@@ -30,7 +31,9 @@ def add_parser(parsers: Any) -> None:
     create = add_command(commands, "create", run_create, text="create a tenant with its first key", example=example)
     create.add_argument("tenant", help="its id: a-z, 0-9 and -")
     create.add_argument("--dialect", default="oauth2", help="its dialect (default: oauth2)")
-    create.add_argument("--issuer", required=True, metavar="URL", help="its issuer identifier (RFC 8414)")
+    create.add_argument(
+        "--issuer", metavar="URL", help="its issuer identifier (default: public_url, and /t/TENANT unless --default)"
+    )
     create.add_argument("--host", action="append", default=[], help="a Host header that names it (repeatable)")
     create.add_argument("--identifier", help="the name that messages carry in its dialect, such as omadacId")
     create.add_argument("--default", action="store_true", help="it answers where nothing else names a tenant")
@@ -60,7 +63,7 @@ def run_create(arguments: argparse.Namespace) -> int:
     request = TenantRequest(
         tenant_id=arguments.tenant,
         dialect=arguments.dialect,
-        issuer=arguments.issuer,
+        issuer=arguments.issuer or _default_issuer(arguments),
         hosts=tuple(arguments.host),
         identifier=arguments.identifier,
         is_default=arguments.default,
@@ -70,8 +73,15 @@ def run_create(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(msgspec.to_builtins(tenant))
     else:
-        print(f"tenant {tenant.tenant_id} ({tenant.dialect}), issuer {tenant.issuer}")
+        identifier = f", identifier {tenant.identifier}" if tenant.identifier else ""
+        print(f"tenant {tenant.tenant_id} ({tenant.dialect}), issuer {tenant.issuer}{identifier}")
     return 0
+
+
+def _default_issuer(arguments: argparse.Namespace) -> str:
+    settings = read_settings(arguments)
+    base = (settings.public_url or settings.listen[0]).rstrip("/")
+    return base if arguments.default else f"{base}/t/{arguments.tenant}"
 
 
 def run_list(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ import msgspec
 
 from mintmark.authentication.authenticate import AuthenticatedClient, Authenticator
 from mintmark.dialects.inquiry import decode_token_inquiry
-from mintmark.endpoints.route import Route, ServedTenant
+from mintmark.endpoints.route import Route, ServedTenant, log_refusal
 from mintmark.grants.rules import JwtForm
 from mintmark.protocol.errors import InvalidRequest, OAuthError
 from mintmark.protocol.http import HttpRequest, HttpResponse
@@ -57,6 +57,7 @@ class IntrospectionEndpoint:
                 return await self._answer_signed(tenant, caller, members)
             return HttpResponse(200, JSON_HEADERS, msgspec.json.encode(members))
         except OAuthError as error:
+            log_refusal("introspection_refused", error, request, route.tenant)
             return route.refuse(error, request.headers, endpoint="introspection")
 
     async def _answer_signed(

@@ -12,7 +12,7 @@ import structlog
 
 from mintmark.authentication.authenticate import AuthenticatedClient, Authenticator
 from mintmark.dialects.inquiry import decode_token_inquiry
-from mintmark.endpoints.route import Route
+from mintmark.endpoints.route import Route, log_refusal
 from mintmark.protocol.errors import InvalidRequest, OAuthError, UnauthorizedClient
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.messages import TokenInquiry
@@ -53,6 +53,7 @@ class RevocationEndpoint:
             live = await self._revoke(tenant.record.tenant_id, inquiry.token, caller)
             return wrap_callback(_answer(route, inquiry, live), route, callback)
         except OAuthError as error:
+            log_refusal("revocation_refused", error, request, route.tenant)
             answer = route.refuse(error, request.headers, endpoint="revocation")
             return wrap_callback(answer, route, callback)
 

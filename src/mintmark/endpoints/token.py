@@ -8,11 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-import structlog
-
 from mintmark.authentication.authenticate import Authenticator
 from mintmark.authentication.keyed_hash import KeyedHash
-from mintmark.endpoints.route import Route
+from mintmark.endpoints.route import Route, log_refusal
 from mintmark.grants.policy import AccessGrant, authorize_grant
 from mintmark.grants.refresh_token import PresentedGrant
 from mintmark.protocol.errors import InvalidRequest, OAuthError
@@ -21,8 +19,6 @@ from mintmark.protocol.messages import TokenRequest, TokenResponse
 from mintmark.tokens.keys import KeyRing
 from mintmark.tokens.ledger import TokenLedger
 from mintmark.tokens.mint import mint_access_token
-
-log = structlog.get_logger()
 
 
 class TokenEndpoint:
@@ -45,6 +41,7 @@ class TokenEndpoint:
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Decode, authenticate, authorize, mint, store, encode; a refusal leaves through the dialect that came in."""
+        tenant = route.tenant
         try:
             if request.method != "POST":
                 raise InvalidRequest("method_not_allowed")
@@ -61,7 +58,7 @@ class TokenEndpoint:
             response = await self._issue(grant)
             return route.dialect.encode_token_response(response)
         except OAuthError as error:
-            log.info("token_refused", reason=error.reason, detail=error.detail, source=request.source)
+            log_refusal("token_refused", error, request, tenant)
             return route.refuse(error, request.headers)
 
     async def _find_presented(self, request: TokenRequest) -> PresentedGrant:

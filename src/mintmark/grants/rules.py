@@ -139,6 +139,8 @@ def parse_rules(definition: DialectDefinition, origin: str) -> Rules:
     if rules.id_token:
         faults += _claim_faults("id_token", rules.id_token.claims)
     faults += [f"token.{fault}" for fault in _token_faults(rules.token)]
+    if fault := _reuse_fault(rules):
+        faults.append(f"token.{fault}")
     if faults:
         raise SettingsError("\n".join(f"{origin}: rules.{fault}" for fault in faults))
     return rules
@@ -159,7 +161,18 @@ def override_token_rules(base: TokenRules, overrides: Mapping[str, Any], origin:
 
 def tenant_rules(rules: Rules, overrides: Mapping[str, Any], tenant_id: str) -> Rules:
     """Return a dialect's rules as one tenant has them. Raises: SettingsError, naming tenant and key."""
-    return msgspec.structs.replace(rules, token=override_token_rules(rules.token, overrides, f"tenant {tenant_id}"))
+    origin = f"tenant {tenant_id}"
+    own = msgspec.structs.replace(rules, token=override_token_rules(rules.token, overrides, origin))
+    if fault := _reuse_fault(own):
+        raise SettingsError(f"{origin}: token rule {fault}")
+    return own
+
+
+def _reuse_fault(rules: Rules) -> str | None:
+    """A token that is handed out again comes alone: what came with it the first time is not kept."""
+    if rules.token.reuse and (rules.refresh_token or rules.id_token):
+        return "reuse: not where a refresh token or an id_token goes with the token"
+    return None
 
 
 def _token_faults(rules: TokenRules) -> list[str]:
@@ -171,7 +184,7 @@ def _token_faults(rules: TokenRules) -> list[str]:
     if any(not is_scope_token(token) for token in rules.scope or ()):
         faults.append("scope: holds what is no scope-token (RFC 6749 section 3.3)")
     if rules.reuse and rules.form == "jwt":
-        faults.append("reuse: only an opaque token can be handed out again")
+        faults.append("reuse: only an opaque token can be handed out again; set reuse=false")
     if rules.reuse_remainder_s < 0:
         faults.append("reuse_remainder_s: must not be negative")
     return faults

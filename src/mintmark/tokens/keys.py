@@ -124,7 +124,7 @@ def generate_encryption_key(tenant_id: str, *, kid: str, now: int, sealing_key: 
 def open_encryption_key(record: KeyRecord, sealing_key: SealingKey) -> EncryptionKey:
     """Unseal a symmetric key. Raises: SealBroken."""
     octets = sealing_key.open(record.sealed, _purpose(record.tenant_id, record.kid))
-    return EncryptionKey(record.kid, OctKey.import_key(octets, {"kid": record.kid}))
+    return EncryptionKey(record.kid, OctKey.import_key(octets, {"kid": record.kid, "use": "enc", "alg": "dir"}))
 
 
 def open_signing_key(record: KeyRecord, sealing_key: SealingKey) -> SigningKey:

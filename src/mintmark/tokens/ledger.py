@@ -86,7 +86,7 @@ class TokenLedger:
         return TokenResponse(
             Secret(token),
             grant.rules.token_type,
-            live.expires_at - now,
+            max(live.expires_at - now - grant.rules.expires_in_less_s, 0),
             format_scope(grant.scope) or None,
         )
 
