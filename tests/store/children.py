@@ -16,7 +16,7 @@ EXPIRES_AT = 2_000_000_000
 
 
 def new_token() -> TokenRecord:
-    return TokenRecord(os.urandom(32), "acme", "meter", "access", "read", "", 0, EXPIRES_AT)
+    return TokenRecord(os.urandom(32), "acme", "meter", "access", "read", "", 0, EXPIRES_AT, 1, 1)
 
 
 def say(text: str) -> None:
@@ -59,6 +59,31 @@ async def race(url: str, start: str, slots: str) -> None:
     await store.close()
 
 
+async def rotate(url: str, start: str, *digests: str) -> None:
+    """Use each of the refresh tokens several times at once, and say what was answered and what was to replace it."""
+    store = SqlStore.open(url)
+    wait_for(start)
+
+    async def use(digest: str) -> None:
+        new = new_token()
+        answer = await store.tokens.rotate(bytes.fromhex(digest), [new], 0, 10)
+        say(f"{digest} {answer} {new.digest.hex()}")
+
+    for digest in digests:
+        await asyncio.gather(*(use(digest) for _ in range(3)))
+    await store.close()
+
+
+def lead(url: str, led: str) -> None:
+    """Try until this process leads, write its number down, and lead until killed."""
+    store = SqlStore.open(url)
+    while not asyncio.run(store.leadership.try_acquire()):
+        time.sleep(0.005)
+    with Path(led).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(60)
+
+
 async def add_tenant(url: str) -> None:
     """Make one registered change."""
     store = SqlStore.open(url)
@@ -96,7 +121,7 @@ def use_inherited(url: str) -> None:
     store = SqlStore.open(url)
     child = os.fork()
     if child == 0:
-        for call in (store.tokens.add([new_token()]), store.tokens.find(b"")):
+        for call in (store.tokens.add([new_token()]), store.tokens.find(b""), store.leadership.try_acquire()):
             try:
                 asyncio.run(call)
             except Exception as error:
@@ -119,7 +144,8 @@ def start_time(url: str) -> None:
 
 
 VERBS = {
-    verb.__name__: verb for verb in (load, race, add_tenant, fork_workers, use_inherited, race_migrate, start_time)
+    verb.__name__: verb
+    for verb in (load, race, rotate, lead, add_tenant, fork_workers, use_inherited, race_migrate, start_time)
 }
 
 if __name__ == "__main__":

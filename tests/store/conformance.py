@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 
@@ -12,63 +11,10 @@ import pytest
 
 from mintmark.protocol.errors import AlreadyExists, NotFound, StoreUnavailable
 from mintmark.store.interface import Store
-from mintmark.store.records import (
-    ClientRecord,
-    KeyRecord,
-    ReusableToken,
-    ReuseSlot,
-    SecretRecord,
-    TenantRecord,
-    TokenRecord,
-)
+from mintmark.store.records import ReusableToken, ReuseSlot, TenantRecord, TokenRecord
 
-NOW = 1_800_000_000
-
-
-def digest(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
-
-
-def token(name: str, expires_at: int = NOW + 3600) -> TokenRecord:
-    return TokenRecord(digest(name), "acme", "meter", "access", "read", "https://api.example", NOW, expires_at)
-
-
-def slot(scope: str = "read") -> ReuseSlot:
-    return ReuseSlot("acme", "meter", scope, "https://api.example")
-
-
-def tenant(tenant_id: str = "acme", **changes: object) -> TenantRecord:
-    record = TenantRecord(tenant_id=tenant_id, dialect="oauth2", issuer=f"https://{tenant_id}.example")
-    return msgspec.structs.replace(record, **changes)
-
-
-def secret(secret_id: str, client_id: str = "meter", created_at: int = NOW) -> SecretRecord:
-    return SecretRecord(
-        secret_id=secret_id,
-        tenant_id="acme",
-        client_id=client_id,
-        kind="hmac-sha256",
-        hash="0" * 64,
-        created_at=created_at,
-    )
-
-
-def client(client_id: str = "meter", **changes: object) -> ClientRecord:
-    return msgspec.structs.replace(ClientRecord(tenant_id="acme", client_id=client_id), **changes)
-
-
-def key(kid: str, **changes: object) -> KeyRecord:
-    record = KeyRecord(
-        kid=kid,
-        tenant_id="acme",
-        use="sig",
-        alg="ES256",
-        active_from=1,
-        public_jwk={"kty": "EC", "crv": "P-256"},
-        sealed=b"\x00sealed\xff",
-        created_at=NOW,
-    )
-    return msgspec.structs.replace(record, **changes)
+from .conformance_life import GenerationConformance, LeadershipConformance, RevocationConformance, UpkeepConformance
+from .samples import NOW, client, digest, first_generation, key, secret, slot, tenant, token
 
 
 @dataclass
@@ -165,10 +111,11 @@ class ClientConformance:
             token_rules={"lifetime_s": 60},
             secrets=(secret("s1"),),
             created_at=NOW,
+            resources=("https://api.example", "https://b.example"),
         )
         await store.tenants.add(tenant(), [])
         await store.clients.add([meter])
-        assert await store.clients.find("acme", "meter") == meter
+        assert first_generation(await store.clients.find("acme", "meter")) == meter
 
     async def test_an_unknown_client_is_none(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
@@ -180,7 +127,7 @@ class ClientConformance:
         await store.clients.add([client()])
         assert await store.clients.find("other", "meter") is None
         await store.clients.add([client(tenant_id="other", client_name="the other's")])
-        assert await store.clients.find("acme", "meter") == client()
+        assert first_generation(await store.clients.find("acme", "meter")) == client()
 
     async def test_a_client_without_its_tenant_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFound):
@@ -210,7 +157,7 @@ class ClientConformance:
         two = (secret("s2", "a"), secret("s1", "a"))
         await store.clients.add([client("a", secrets=two), client("b"), client("c")])
         page = await store.clients.page("acme", "", 2)
-        assert page == [client("a", secrets=two), client("b")]
+        assert [first_generation(each) for each in page] == [client("a", secrets=two), client("b")]
 
     async def test_ids_sort_by_octets(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
@@ -230,8 +177,10 @@ class ClientConformance:
     async def test_replacing_a_client_leaves_its_secrets(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
         await store.clients.add([client(secrets=(secret("s1"),))])
-        await store.clients.replace(client(is_disabled=True))
-        assert await store.clients.find("acme", "meter") == client(is_disabled=True, secrets=(secret("s1"),))
+        changed = client(is_disabled=True, resources=("https://api.example",))
+        await store.clients.replace(changed)
+        found = first_generation(await store.clients.find("acme", "meter"))
+        assert found == msgspec.structs.replace(changed, secrets=(secret("s1"),))
 
     async def test_replacing_an_unknown_client_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFound):
@@ -243,7 +192,7 @@ class ClientConformance:
         await store.clients.remove("acme", "meter")
         assert await store.clients.find("acme", "meter") is None
         await store.clients.add([client()])
-        assert await store.clients.find("acme", "meter") == client()
+        assert first_generation(await store.clients.find("acme", "meter")) == client()
 
     async def test_a_later_client_of_the_same_id_does_not_inherit_a_token(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
@@ -273,7 +222,7 @@ class ClientConformance:
         await store.tenants.add(tenant(), [])
         await store.clients.add([client(secrets=(secret("s2"), secret("s1")))])
         await store.clients.remove_secret("acme", "meter", "s2")
-        assert await store.clients.find("acme", "meter") == client(secrets=(secret("s1"),))
+        assert first_generation(await store.clients.find("acme", "meter")) == client(secrets=(secret("s1"),))
         with pytest.raises(NotFound):
             await store.clients.remove_secret("acme", "meter", "s2")
 
@@ -297,17 +246,26 @@ class KeyConformance:
 
     async def test_a_replaced_key_is_found_in_its_new_form(self, store: Store) -> None:
         await store.tenants.add(tenant(), [key("k")])
-        await store.keys.replace(key("k", active_from=2, sealed=b""))
-        assert await store.keys.list("acme") == [key("k", active_from=2, sealed=b"")]
+        changed = key("k", active_from=2, sealed=b"", revoked_at=NOW, destroy_at=NOW + 1)
+        await store.keys.replace(changed)
+        assert await store.keys.list("acme") == [changed]
 
     async def test_replacing_an_unknown_key_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFound):
             await store.keys.replace(key("k"))
 
+    async def test_a_removed_key_is_gone_and_cannot_go_twice(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [key("k"), key("other")])
+        await store.tenants.add(tenant("another"), [key("k", tenant_id="another")])
+        await store.keys.remove("acme", "k")
+        assert [(each.tenant_id, each.kid) for each in await store.keys.list()] == [("acme", "other"), ("another", "k")]
+        with pytest.raises(NotFound):
+            await store.keys.remove("acme", "k")
+
 
 class TokenConformance:
     async def test_a_token_is_found_by_its_digest_after_add(self, store: Store) -> None:
-        refresh = TokenRecord(digest("r"), "t", "c", "refresh", "", "", 1, 2, digest("family"))
+        refresh = TokenRecord(digest("r"), "t", "c", "refresh", "", "", 1, 2, 3, 4, digest("family"), 5)
         await store.tokens.add([token("a"), refresh])
         assert await store.tokens.find(digest("a")) == token("a")
         assert await store.tokens.find(digest("r")) == refresh
@@ -364,7 +322,7 @@ class TokenConformance:
             ]
         )
         assert (ended.well, [type(error) for error in ended.errors]) == (4, [NotFound])
-        assert await store.clients.find("acme", "meter") == client()
+        assert first_generation(await store.clients.find("acme", "meter")) == client()
         assert [await store.tokens.find(digest(name)) is not None for name in "abc"] == [True] * 3
 
     async def test_a_caller_that_went_away_harms_nobody(self, store: Store) -> None:
@@ -399,6 +357,14 @@ class TokenConformance:
         assert await store.tokens.find_reusable(slot(), NOW) == second
         assert await store.tokens.find(digest("a")) is not None
 
+    @pytest.mark.parametrize("later", [slot("read", 2, 1), slot("read", 1, 2)], ids=["tenant", "client"])
+    async def test_a_live_token_of_another_generation_is_not_handed_out(self, store: Store, later: ReuseSlot) -> None:
+        first = await store.tokens.add_reusable(token("a"), slot(), b"a", NOW)
+        assert await store.tokens.find_reusable(later, NOW) is None
+        second = await store.tokens.add_reusable(token("b"), later, b"b", NOW)
+        assert second.digest == digest("b")
+        assert [await store.tokens.find_reusable(each, NOW) for each in (slot(), later)] == [first, second]
+
     async def test_slots_of_other_scopes_are_other_slots(self, store: Store) -> None:
         await store.tokens.add_reusable(token("a"), slot("read"), b"a", NOW)
         other = await store.tokens.add_reusable(token("b"), slot("write"), b"b", NOW)
@@ -430,13 +396,17 @@ class DeploymentConformance:
         for change in (
             store.tenants.add(tenant(), []),
             store.tenants.replace(tenant(is_suspended=True)),
+            store.tenants.bump_generation("acme"),
             store.clients.add([client()]),
             store.clients.replace(client(is_disabled=True)),
+            store.clients.replace(client(), bump=True),
+            store.clients.bump_generation("acme", "meter"),
             store.clients.add_secret(secret("s")),
             store.clients.remove_secret("acme", "meter", "s"),
             store.clients.remove("acme", "meter"),
             store.keys.add(key("k")),
             store.keys.replace(key("k", active_from=3)),
+            store.keys.remove("acme", "k"),
         ):
             await change
             seen.append(await store.deployment.revision())
@@ -445,12 +415,18 @@ class DeploymentConformance:
     async def test_tokens_and_facts_leave_the_revision(self, store: Store) -> None:
         await store.tokens.add([token("a")])
         await store.tokens.add_reusable(token("b"), slot(), b"b", NOW)
+        await store.tokens.rotate(digest("a"), [token("c")], NOW, 0)
+        await store.tokens.revoke_jti("acme", "j", NOW)
+        await store.tokens.remove(digest("a"))
+        await store.upkeep.purge(NOW, 10)
         await store.deployment.put_fact("check", "one")
         assert await store.deployment.revision() == 0
 
     async def test_a_change_that_failed_leaves_the_revision(self, store: Store) -> None:
         with pytest.raises(NotFound):
             await store.clients.replace(client("nobody"))
+        with pytest.raises(NotFound):
+            await store.clients.bump_generation("acme", "nobody")
         assert await store.deployment.revision() == 0
 
     async def test_another_process_sees_a_change_at_once(self, store: Store, another_process: Store) -> None:
@@ -478,6 +454,11 @@ class LifeConformance:
         await store.close()
         await store.close()
 
+    async def test_a_closed_store_no_longer_leads(self, store: Store, another_process: Store) -> None:
+        assert await store.leadership.try_acquire()
+        await store.close()
+        assert await another_process.leadership.try_acquire()
+
 
 @pytest.mark.asyncio
 class StoreConformance(
@@ -486,6 +467,10 @@ class StoreConformance(
     KeyConformance,
     TokenConformance,
     DeploymentConformance,
+    GenerationConformance,
+    RevocationConformance,
+    UpkeepConformance,
+    LeadershipConformance,
     LifeConformance,
 ):
     """The whole contract of `interface.Store`."""

@@ -11,19 +11,23 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy.dialects import sqlite
 
 import mintmark
 from mintmark.protocol.errors import AlreadyExists, SettingsError, StoreError, StoreUnavailable
 from mintmark.store import batching
 from mintmark.store.schema import migrate, schema_state
 from mintmark.store.sql_store import SqlStore
+from mintmark.store.tokens import REMOVE_FAMILY
+from mintmark.store.upkeep import MORTAL
 
-from .conformance import NOW, digest, slot, token
+from .samples import NOW, digest, refresh, slot, token
 
 CHILDREN = Path(__file__).parent / "children.py"
 SOURCE = Path(mintmark.__file__).parents[1]
@@ -84,6 +88,30 @@ def read_pragmas(store: SqlStore, name: str) -> list[object]:
     return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for connection in connections]
 
 
+def read_plan(path: Path, statement: str) -> list[str]:
+    connection = sqlite3.connect(path)
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", (1,) * statement.count("?")).fetchall()
+    connection.close()
+    return [row[3] for row in rows]
+
+
+def checkpointed_size(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    connection.close()
+    return path.stat().st_size
+
+
+def wait_for_leaders(led: Path, number: int) -> list[int]:
+    """Wait for so many processes to have led; return who has, after giving one more the time to claim it, too."""
+    deadline = time.monotonic() + 30
+    while not led.exists() or led.read_text().count("\n") < number:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.05)
+    return [int(line) for line in led.read_text().split()]
+
+
 class TestProcesses:
     @pytest.mark.asyncio
     async def test_every_acknowledged_token_survives_kill_9(self, url: str) -> None:
@@ -130,8 +158,35 @@ class TestProcesses:
 
     def test_a_store_inherited_through_a_fork_refuses_to_work(self, url: str) -> None:
         told = run_child("use_inherited", url)
-        assert [line.split(":")[0] for line in told] == ["StoreError", "StoreError"]
+        assert [line.split(":")[0] for line in told] == ["StoreError"] * 3
         assert "forked" in told[0]
+
+    @pytest.mark.asyncio
+    async def test_of_racing_processes_one_rotates_a_refresh_token(
+        self, store: SqlStore, url: str, tmp_path: Path
+    ) -> None:
+        names = [f"r{number}" for number in range(25)]
+        await store.tokens.add([refresh(name, name) for name in names])
+        digests = [digest(name).hex() for name in names]
+        said = await asyncio.to_thread(run_together, tmp_path, 4, "rotate", url, *digests)
+        answers = [line.split() for lines in said for line in lines]
+        assert sorted(used for used, answer, _ in answers if answer == "rotated") == sorted(digests)
+        assert [answer for _, answer, _ in answers].count("spent") == 4 * 3 * len(names) - len(names)
+        stored = {new for _, _, new in answers if await store.tokens.find(bytes.fromhex(new))}
+        assert stored == {new for _, answer, new in answers if answer == "rotated"}
+
+    @pytest.mark.asyncio
+    async def test_when_the_leader_is_killed_another_leads(self, store: SqlStore, url: str, tmp_path: Path) -> None:
+        led = tmp_path / "led"
+        children = {child.pid: child for child in (start_child("lead", url, str(led)) for _ in range(3))}
+        for terms in range(1, 4):
+            leaders = await asyncio.to_thread(wait_for_leaders, led, terms)
+            assert len(leaders) == terms
+            assert not await store.leadership.try_acquire()
+            leader = children.pop(leaders[-1])
+            leader.kill()
+            leader.communicate()
+        assert await store.leadership.try_acquire()
 
     def test_two_processes_may_migrate_at_once(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/new.db"
@@ -140,6 +195,30 @@ class TestProcesses:
 
     def test_a_start_does_not_load_alembic(self, url: str) -> None:
         assert run_child("start_time", url) == ["False"]
+
+
+class TestUpkeep:
+    def test_a_purge_visits_the_expired_alone_and_in_the_order_of_the_file(self, path: Path) -> None:
+        for statement, table in zip(MORTAL, ("token", "revoked_jwt"), strict=True):
+            plan = read_plan(path, str(statement.compile(dialect=sqlite.dialect())))
+            assert f"SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)" in plan
+            assert f"SEARCH {table} USING COVERING INDEX ix_{table}_expires_at (expires_at<?)" in plan
+
+    def test_a_family_is_found_by_its_index(self, path: Path) -> None:
+        plan = read_plan(path, str(REMOVE_FAMILY.compile(dialect=sqlite.dialect())))
+        assert "SEARCH token USING INDEX ix_token_family (family=?)" in plan
+        assert "SCAN token" not in plan
+
+    @pytest.mark.asyncio
+    async def test_what_is_given_back_leaves_the_file(self, store: SqlStore, path: Path) -> None:
+        await store.tokens.add([token(f"t{number}", NOW) for number in range(5000)])
+        sizes = [checkpointed_size(path)]
+        await store.upkeep.purge(NOW, 5000)
+        sizes.append(checkpointed_size(path))
+        await store.upkeep.reclaim(10_000)
+        sizes.append(checkpointed_size(path))
+        assert sizes[0] == sizes[1]
+        assert sizes[2] < sizes[0] / 5
 
 
 class TestFiles:
@@ -151,11 +230,13 @@ class TestFiles:
             migrate(url)
             store = SqlStore.open(url)
             await store.tokens.add([token("a")])
+            assert "new.db-leader" not in read_modes(tmp_path)
+            await store.leadership.try_acquire()
             modes = read_modes(tmp_path)
             await store.close()
         finally:
             os.umask(earlier)
-        assert modes == dict.fromkeys(("new.db", "new.db-wal", "new.db-shm", "new.db-lock"), 0o600)
+        assert modes == {f"new.db{suffix}": 0o600 for suffix in ("", "-wal", "-shm", "-lock", "-leader")}
 
     @pytest.mark.asyncio
     async def test_a_commit_is_synced_and_keys_are_checked(self, store: SqlStore) -> None:
@@ -225,6 +306,7 @@ class TestFiles:
         original.close()
         store = SqlStore.open(f"sqlite:///{copy}")
         assert read_pragmas(store, "journal_mode") == ["wal", "wal"]
+        assert read_pragmas(store, "auto_vacuum") == [2, 2]
         await store.close()
 
 

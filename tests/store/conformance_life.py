@@ -1,0 +1,269 @@
+"""What every store does for the life of tokens, as sentences: generations, rotation, revocation, death by age."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from mintmark.protocol.errors import AlreadyExists, NotFound
+from mintmark.store.interface import Store
+from mintmark.store.records import TokenRecord
+
+from .samples import NOW, client, digest, first_generation, refresh, slot, tenant, token
+
+
+async def tenant_generation(store: Store) -> int:
+    found = await store.tenants.find("acme")
+    assert found is not None
+    return found.generation
+
+
+async def client_generation(store: Store) -> int:
+    found = await store.clients.find("acme", "meter")
+    assert found is not None
+    return found.generation
+
+
+async def is_there(store: Store, *names: str) -> list[bool]:
+    return [await store.tokens.find(digest(name)) is not None for name in names]
+
+
+class GenerationConformance:
+    async def test_a_bump_raises_a_tenants_generation_and_nothing_else(self, store: Store) -> None:
+        acme = tenant(hosts=("a.example",), token_rules={"lifetime_s": 60})
+        await store.tenants.add(acme, [])
+        before = await tenant_generation(store)
+        await store.tenants.bump_generation("acme")
+        assert await tenant_generation(store) > before
+        assert first_generation(await store.tenants.find("acme")) == acme
+
+    async def test_a_bump_raises_one_clients_generation_and_nothing_else(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client(), client("other")])
+        before = await client_generation(store), await tenant_generation(store)
+        other = await store.clients.find("acme", "other")
+        await store.clients.bump_generation("acme", "meter")
+        assert await client_generation(store) > before[0]
+        assert await tenant_generation(store) == before[1]
+        assert await store.clients.find("acme", "other") == other
+        assert first_generation(await store.clients.find("acme", "meter")) == client()
+
+    @pytest.mark.parametrize("written", [0, 1, 10**9])
+    async def test_a_generation_is_never_written_back(self, store: Store, written: int) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client()])
+        await store.tenants.bump_generation("acme")
+        await store.clients.bump_generation("acme", "meter")
+        before = await tenant_generation(store), await client_generation(store)
+        await store.tenants.replace(tenant(generation=written))
+        await store.clients.replace(client(generation=written))
+        assert (await tenant_generation(store), await client_generation(store)) == before
+
+    async def test_a_new_form_and_a_bump_come_together(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client()])
+        before = await tenant_generation(store), await client_generation(store)
+        await store.tenants.replace(tenant(is_suspended=True), bump=True)
+        await store.clients.replace(client(is_disabled=True), bump=True)
+        assert await tenant_generation(store) > before[0]
+        assert await client_generation(store) > before[1]
+        assert first_generation(await store.tenants.find("acme")) == tenant(is_suspended=True)
+        assert first_generation(await store.clients.find("acme", "meter")) == client(is_disabled=True)
+
+    async def test_a_new_form_that_is_refused_bumps_nothing(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.tenants.add(tenant("other", hosts=("taken.example",)), [])
+        before = await tenant_generation(store)
+        with pytest.raises(AlreadyExists):
+            await store.tenants.replace(tenant(hosts=("taken.example",)), bump=True)
+        assert await tenant_generation(store) == before
+
+    async def test_bumping_what_is_unknown_is_not_found(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        for call in (
+            store.tenants.bump_generation("nobody"),
+            store.tenants.replace(tenant("nobody"), bump=True),
+            store.clients.bump_generation("acme", "nobody"),
+            store.clients.replace(client("nobody"), bump=True),
+        ):
+            with pytest.raises(NotFound):
+                await call
+
+    async def test_a_client_registered_again_has_a_later_generation_than_ever(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        seen = []
+        for _ in range(3):
+            await store.clients.add([client(generation=1)])
+            seen.append(await client_generation(store))
+            await store.clients.bump_generation("acme", "meter")
+            seen.append(await client_generation(store))
+            await store.clients.remove("acme", "meter")
+        assert seen == sorted(set(seen))
+
+    async def test_no_bump_of_parallel_ones_is_lost(self, store: Store, another_process: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        before = await tenant_generation(store)
+        await asyncio.gather(*(each.tenants.bump_generation("acme") for each in [store, another_process] * 10))
+        assert await tenant_generation(store) >= before + 20
+        assert await another_process.tenants.find("acme") == await store.tenants.find("acme")
+
+
+class RevocationConformance:
+    async def test_a_removed_token_is_gone_and_cannot_go_twice(self, store: Store) -> None:
+        await store.tokens.add([token("a"), token("b")])
+        assert await store.tokens.remove(digest("a"))
+        assert not await store.tokens.remove(digest("a"))
+        assert await is_there(store, "a", "b") == [False, True]
+
+    async def test_a_removed_token_leaves_its_slot(self, store: Store) -> None:
+        await store.tokens.add_reusable(token("a"), slot(), b"a", NOW)
+        await store.tokens.remove(digest("a"))
+        assert await store.tokens.find_reusable(slot(), NOW) is None
+        assert (await store.tokens.add_reusable(token("b"), slot(), b"b", NOW)).digest == digest("b")
+
+    async def test_a_family_goes_whole_and_alone(self, store: Store) -> None:
+        access = msgspec.structs.replace(token("access"), family=digest("first"))
+        await store.tokens.add([token("first"), access, refresh("r", "first"), refresh("s", "other"), token("plain")])
+        assert await store.tokens.remove_family(digest("first")) == 3
+        assert await store.tokens.remove_family(digest("first")) == 0
+        assert await is_there(store, "first", "access", "r", "s", "plain") == [False, False, False, True, True]
+
+    async def test_a_refresh_token_is_spent_once(self, store: Store) -> None:
+        await store.tokens.add([refresh("old", "f")])
+        new = [msgspec.structs.replace(token("access"), family=digest("f")), refresh("new", "f")]
+        assert await store.tokens.rotate(digest("old"), new, NOW + 7, 10) == "rotated"
+        assert await store.tokens.find(digest("old")) == refresh("old", "f", used_at=NOW + 7)
+        assert [await store.tokens.find(each.digest) for each in new] == new
+        assert await store.tokens.rotate(digest("new"), [], NOW + 8, 10) == "rotated"
+
+    @pytest.mark.parametrize(
+        ("record", "answer"),
+        [
+            (token("other"), "unknown"),
+            (token("t"), "unknown"),
+            (refresh("t", expires_at=NOW), "expired"),
+            (refresh("t", expires_at=NOW, used_at=NOW - 99), "expired"),
+            (refresh("t", used_at=NOW - 10), "spent"),
+            (refresh("t", used_at=NOW + 1), "spent"),
+        ],
+        ids=["unknown", "access", "expired", "expired and used", "used just now", "used by a faster clock"],
+    )
+    async def test_what_cannot_be_spent_changes_nothing(self, store: Store, record: TokenRecord, answer: str) -> None:
+        await store.tokens.add([record])
+        assert await store.tokens.rotate(digest("t"), [token("new")], NOW, 10) == answer
+        assert await store.tokens.find(record.digest) == record
+        assert await is_there(store, "new") == [False]
+
+    async def test_a_copied_refresh_token_ends_its_family(self, store: Store) -> None:
+        await store.tokens.add([token("f"), refresh("old", "f", used_at=NOW - 11), refresh("now", "f"), token("else")])
+        assert await store.tokens.rotate(digest("old"), [refresh("new", "f")], NOW, 10) == "reused"
+        assert await is_there(store, "f", "old", "now", "new", "else") == [False] * 4 + [True]
+        assert await store.tokens.rotate(digest("old"), [], NOW, 10) == "unknown"
+
+    async def test_a_refresh_token_without_a_family_is_the_first_of_its_own(self, store: Store) -> None:
+        await store.tokens.add([refresh("old", used_at=NOW - 11), refresh("now", "old"), refresh("else")])
+        assert await store.tokens.rotate(digest("old"), [], NOW, 10) == "reused"
+        assert await is_there(store, "old", "now", "else") == [False, False, True]
+
+    async def test_a_replacement_that_is_refused_leaves_the_token_unused(self, store: Store) -> None:
+        await store.tokens.add([refresh("old"), token("taken")])
+        with pytest.raises(AlreadyExists):
+            await store.tokens.rotate(digest("old"), [token("new"), token("taken")], NOW, 10)
+        assert await store.tokens.find(digest("old")) == refresh("old")
+        assert await is_there(store, "new") == [False]
+
+    async def test_of_parallel_uses_of_a_refresh_token_one_wins(self, store: Store, another_process: Store) -> None:
+        await store.tokens.add([refresh("old", "f")])
+        uses = [
+            each.tokens.rotate(digest("old"), [refresh(f"new{number}", "f")], NOW, 10)
+            for number, each in enumerate([store, another_process] * 15)
+        ]
+        assert sorted(await asyncio.gather(*uses)) == ["rotated"] + ["spent"] * 29
+        assert sum(await is_there(store, *(f"new{number}" for number in range(30)))) == 1
+
+    async def test_a_family_revoked_while_it_rotates_is_gone(self, store: Store, another_process: Store) -> None:
+        for number in range(10):
+            await store.tokens.add([refresh(f"old{number}", "f")])
+            rotating = store.tokens.rotate(digest(f"old{number}"), [refresh(f"new{number}", "f")], NOW, 10)
+            await asyncio.gather(rotating, another_process.tokens.remove_family(digest("f")))
+            assert await is_there(store, f"old{number}", f"new{number}") == [False, False]
+
+    async def test_a_revoked_jwt_is_known_by_tenant_and_jti(self, store: Store) -> None:
+        assert not await store.tokens.is_jti_revoked("acme", "j")
+        await store.tokens.revoke_jti("acme", "j", NOW)
+        assert await store.tokens.is_jti_revoked("acme", "j")
+        assert not await store.tokens.is_jti_revoked("acme", "k")
+        assert not await store.tokens.is_jti_revoked("other", "j")
+
+    async def test_revoking_a_jwt_twice_is_revoking_it_once(self, store: Store, another_process: Store) -> None:
+        both = [each.tokens.revoke_jti("acme", "j", NOW) for each in [store, another_process] * 5]
+        await asyncio.gather(*both)
+        assert await store.upkeep.purge(NOW, 100) == 1
+
+
+class UpkeepConformance:
+    async def test_what_has_expired_goes_and_the_rest_stays(self, store: Store) -> None:
+        await store.tokens.add([token("before", NOW - 1), token("now", NOW), token("after", NOW + 1)])
+        await store.tokens.revoke_jti("acme", "now", NOW)
+        await store.tokens.revoke_jti("acme", "after", NOW + 1)
+        assert await store.upkeep.purge(NOW, 100) == 3
+        assert await store.upkeep.purge(NOW, 100) == 0
+        assert await is_there(store, "before", "now", "after") == [False, False, True]
+        revoked = [await store.tokens.is_jti_revoked("acme", jti) for jti in ("now", "after")]
+        assert revoked == [False, True]
+
+    async def test_a_slot_dies_with_its_token(self, store: Store) -> None:
+        await store.tokens.add_reusable(token("a", NOW), slot("read"), b"a", 0)
+        await store.tokens.add_reusable(token("b", NOW + 1), slot("write"), b"b", 0)
+        assert await store.upkeep.purge(NOW, 100) == 1
+        assert await store.tokens.find_reusable(slot("read"), 0) is None
+        assert await store.tokens.find_reusable(slot("write"), 0) is not None
+
+    async def test_a_purge_removes_no_more_than_its_limit(self, store: Store) -> None:
+        await store.tokens.add([token(f"t{number}", NOW - number) for number in range(7)])
+        for number in range(3):
+            await store.tokens.revoke_jti("acme", f"j{number}", NOW)
+        assert [await store.upkeep.purge(NOW, 4) for _ in range(4)] == [4, 4, 2, 0]
+        assert await store.upkeep.purge(NOW, 0) == 0
+
+    async def test_parallel_purges_remove_each_row_once(self, store: Store, another_process: Store) -> None:
+        await store.tokens.add([token(f"t{number}", NOW) for number in range(100)])
+        gone = await asyncio.gather(*(each.upkeep.purge(NOW, 30) for each in [store, another_process] * 3))
+        assert sum(gone) == 100
+
+    async def test_free_pages_are_given_back_up_to_a_number(self, store: Store) -> None:
+        assert await store.upkeep.reclaim(100) == 0
+        await store.tokens.add([token(f"t{number}", NOW) for number in range(1000)])
+        assert await store.upkeep.reclaim(100) == 0
+        await store.upkeep.purge(NOW, 1000)
+        assert await store.upkeep.reclaim(5) == 5
+        assert await store.upkeep.reclaim(10_000) > 5
+        assert await store.upkeep.reclaim(10_000) == 0
+
+    async def test_giving_pages_back_loses_nothing(self, store: Store) -> None:
+        names = [f"t{number}" for number in range(1000)]
+        await store.tokens.add([token(name, NOW + number % 2) for number, name in enumerate(names)])
+        await store.upkeep.purge(NOW, 1000)
+        await asyncio.gather(store.upkeep.reclaim(10_000), store.tokens.add([token("new")]))
+        assert await is_there(store, *names, "new") == [False, True] * 500 + [True]
+
+
+class LeadershipConformance:
+    async def test_of_two_processes_one_leads(self, store: Store, another_process: Store) -> None:
+        assert await store.leadership.try_acquire()
+        assert not await another_process.leadership.try_acquire()
+        assert not await another_process.leadership.try_acquire()
+
+    async def test_who_leads_already_leads_on(self, store: Store, another_process: Store) -> None:
+        assert await store.leadership.try_acquire()
+        assert await store.leadership.try_acquire()
+        await store.leadership.release()
+        assert await another_process.leadership.try_acquire()
+
+    async def test_who_does_not_lead_releases_nothing(self, store: Store, another_process: Store) -> None:
+        assert await store.leadership.try_acquire()
+        assert not await another_process.leadership.try_acquire()
+        await another_process.leadership.release()
+        assert not await another_process.leadership.try_acquire()
