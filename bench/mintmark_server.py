@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -36,21 +37,37 @@ def prepare(
     `settings` are the tenant's token rules, as `key=value`. With `is_random` each request is of a
     client drawn from all that are registered; else one client asks.
     """
-    wrk, port = find_wrk(), find_free_port()
-    state = folder / f"mintmark-{'-'.join(settings) or dialect}-{registered}-{is_random}"
+    key = f"{'-'.join(settings) or dialect}-{registered}-{is_random}"
+    server = make_server(
+        folder, settings=settings, key=key, dialect=dialect, registered=registered, is_random=is_random
+    )
+    return partial(measure, replace(server, expected=expected), find_wrk())
+
+
+def make_server(
+    folder: Path,
+    *,
+    settings: tuple[str, ...],
+    key: str,
+    dialect: str = "oauth2",
+    registered: int = 1,
+    is_random: bool = False,
+) -> Server:
+    """Make a state directory with one tenant and its clients, and say how to serve it."""
+    port = find_free_port()
+    state = folder / f"mintmark-{key}"
     state.mkdir()
     env = {"MINTMARK_STATE_DIR": str(state)}
     create_tenant(env, f"http://127.0.0.1:{port}", dialect, settings)
     pairs = [create_client(env)] if registered == 1 else import_clients(env, state / "clients.jsonl", registered)
-    server = Server(
+    return Server(
         commands=[[MINTMARK, "serve", "--listen", f"http://127.0.0.1:{port}", "--workers", str(WORKERS)]],
         url=f"http://127.0.0.1:{port}/t/{TENANT}/oauth2/token",
         log=state / "server.log",
         clients=write_clients(state / "clients.tsv", pairs if is_random else pairs[:1]),
-        expected=expected,
+        expected=Expected(),
         env=env,
     )
-    return partial(measure, server, wrk)
 
 
 def mintmark(env: dict[str, str], *arguments: str | Path) -> str:

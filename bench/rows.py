@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench import bare_server, mintmark_server, node_peer, signing_limit
+from bench import bare_server, introspection, mintmark_server, node_peer, signing_limit
 from bench.load import Measure
 from bench.tokens import Expected
 
@@ -106,6 +106,14 @@ ROWS: Final = (
         (Comparison("bare"), Comparison("opaque")),
         written="0, 1 at first",
         store="SQLite",
+    ),
+    Row(
+        "introspect-1m",
+        "live opaque, introspected (RFC 7662)",
+        partial(introspection.prepare, rows=1_000_000),
+        (Comparison("bare", 0.30),),
+        clients="1",
+        store="SQLite, 1,000,000 live tokens",
     ),
     peer("RS256"),
     peer("ES256"),
