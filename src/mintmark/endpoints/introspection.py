@@ -53,7 +53,7 @@ class IntrospectionEndpoint:
             if live is not None and not may_know(caller, live):
                 live = None
             members = route.dialect.encode_introspection(_describe(live, tenant))
-            if SIGNED in request.headers.get(b"accept", b""):
+            if SIGNED in request.headers.get(b"accept", b"").lower():
                 return await self._answer_signed(tenant, caller, members)
             return HttpResponse(200, JSON_HEADERS, msgspec.json.encode(members))
         except OAuthError as error:
@@ -79,9 +79,13 @@ class IntrospectionEndpoint:
 
 
 def may_know(caller: AuthenticatedClient, live: LiveToken) -> bool:
-    """Tell whether a token concerns a caller: it is the caller's own, or meant for an audience that the caller is."""
-    own = live.client_id == caller.client.client_id
-    return own or not set(caller.client.resources).isdisjoint(live.audience)
+    """Tell whether a token concerns a caller: it is the caller's own, or meant for an audience that the caller is.
+
+    A refresh token is meant for nobody else: a resource server would take it for an access token.
+    """
+    if live.client_id == caller.client.client_id:
+        return True
+    return live.kind == "access" and not set(caller.client.resources).isdisjoint(live.audience)
 
 
 def _describe(live: LiveToken | None, tenant: ServedTenant) -> Introspection | None:

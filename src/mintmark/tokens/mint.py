@@ -73,6 +73,8 @@ def reuse_slot(grant: AccessGrant) -> ReuseSlot:
         grant.client_id,
         format_scope(tuple(sorted(grant.scope))),
         format_scope(grant.audience),
+        grant.tenant_generation,
+        grant.client_generation,
     )
 
 
