@@ -14,7 +14,7 @@ from tests.endpoints.in_process import Clock, InProcess, open_in_process
 from tests.endpoints.servers import Server
 
 # The tests fail on purpose, all from one address: none of them may be braked by another.
-PATIENT = {"failures_per_client": "1000000", "failures_per_source": "1000000"}
+PATIENT = {"failures_per_client": "1000000", "failures_per_source": "1000000", "shutdown_grace_s": "1"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

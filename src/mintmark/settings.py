@@ -171,4 +171,4 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
 def _read_path(wanted: type, value: Any) -> Any:
     if wanted is Path and isinstance(value, (str, Path)):
         return Path(value)
-    raise NotImplementedError
+    raise ValueError("Expected `str`")  # msgspec adds where

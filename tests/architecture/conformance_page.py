@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 PAGE = Path("docs/conformance.md")
-COMMAND = f"python -m pytest --collect-only -qq --rfc-page {PAGE}"
+COMMAND = f"python -m pytest --collect-only -qq --rfc-page={PAGE}"
 
 TITLES = {
     "2104": "HMAC",
+    "6585": "Additional HTTP Status Codes",
     "6749": "The OAuth 2.0 Authorization Framework",
+    "6750": "Bearer Token Usage",
     "7009": "OAuth 2.0 Token Revocation",
     "7515": "JSON Web Signature",
     "7516": "JSON Web Encryption",
@@ -27,6 +29,7 @@ TITLES = {
     "8037": "CFRG Elliptic Curves in JOSE",
     "8259": "JSON",
     "8414": "OAuth 2.0 Authorization Server Metadata",
+    "8615": "Well-Known Uniform Resource Identifiers",
     "8707": "Resource Indicators for OAuth 2.0",
     "8725": "JSON Web Token Best Current Practices",
     "9068": "JWT Profile for OAuth 2.0 Access Tokens",

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import io
 import json
-import os
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -141,7 +140,7 @@ async def _register_those_without_grant(administration: Administration) -> None:
 def fingerprint(folder: Path) -> dict[str, Any]:
     """What is in a folder: each file's octets and mode."""
     return {
-        str(path.relative_to(folder)): (path.read_bytes(), oct(os.stat(path).st_mode))
+        str(path.relative_to(folder)): (path.read_bytes(), oct(path.stat().st_mode))
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }

@@ -13,10 +13,14 @@ from mintmark.admin.clients import ClientRequest, register_client
 from mintmark.admin.deployment import open_deployment
 from mintmark.admin.tenants import TenantRequest, create_tenant
 from mintmark.app import Application, build_application
+from mintmark.authentication.secrets import generate_secret
 from mintmark.http.asgi import AsgiApp
 from mintmark.protocol.secret import Secret
 from mintmark.settings import load_settings
 from tests.endpoints.servers import Answer, Request
+
+SECRET = generate_secret().reveal()
+"""Of generated form, and so are wrong ones: a chosen secret costs a slow hash, which few tests are about."""
 
 
 class Clock:
@@ -41,13 +45,18 @@ class InProcess(NamedTuple):
         """Send a request as if from an address."""
         return await send_to(self.app, request, source)
 
-    async def add_tenant(self, tenant_id: str, dialect: str = "oauth2", **named: Any) -> None:
-        """Create a tenant with one client, `meter` with the secret `a chosen secret`, and take it in."""
+    async def add_tenant(
+        self, tenant_id: str, dialect: str = "oauth2", *, token_rules: Mapping[str, Any] | None = None, **named: Any
+    ) -> None:
+        """Create a tenant with one client, `meter` with `SECRET`, and take it in."""
         named = {"issuer": f"https://id.example/t/{tenant_id}", **named}
-        await create_tenant(self.administration, TenantRequest(tenant_id=tenant_id, dialect=dialect, **named))
+        # An RSA key takes a second of a slow machine; what is signed here is not the point.
+        rules = {"alg": "ES256", **(token_rules or {})}
+        request = TenantRequest(tenant_id=tenant_id, dialect=dialect, token_rules=rules, **named)
+        await create_tenant(self.administration, request)
         await self.add_client(tenant_id)
 
-    async def add_client(self, tenant_id: str, client_id: str = "meter", secret: str = "a chosen secret") -> None:
+    async def add_client(self, tenant_id: str, client_id: str = "meter", secret: str = SECRET) -> None:
         request = ClientRequest(
             tenant_id=tenant_id, client_id=client_id, client_secret=Secret(secret), scope=("read", "write")
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
@@ -52,8 +53,6 @@ def test_a_ciam_token_has_the_header_and_claims_of_the_vendors_sample(server: Se
 
 
 def test_a_ciam_token_writes_its_slashes_escaped(server: Server):
-    import base64
-
     payload = server.send(ask(CIAM)).json["access_token"].split(".")[1]
 
     assert rb'"iss":"https:\/\/sample.portal' in base64.urlsafe_b64decode(payload + "==")
@@ -237,7 +236,10 @@ CIAM_REFUSALS = [
     Refusal("malformed Basic", form_to(CIAM, GRANT, authorization="Basic ???"), 401, {"error": "invalid_client"}),
     Refusal("secret in the query", form_to(CIAM, GRANT, "/oauth2/token?client_secret=x"), 400, CIAM_INVALID),
     Refusal(
-        "wrong content type", Request("POST", CIAM.path, {"host": CIAM.host, "content-type": JSON}, b"{}"), 400, CIAM_INVALID
+        "wrong content type",
+        Request("POST", CIAM.path, {"host": CIAM.host, "content-type": JSON}, b"{}"),
+        400,
+        CIAM_INVALID,
     ),
     Refusal("body too large", form_to(CIAM, {"x": TOO_LARGE}), 413, CIAM_INVALID),
     Refusal("another method", Request("GET", CIAM.path, {"host": CIAM.host}), 405, CIAM_INVALID),
@@ -406,9 +408,7 @@ OMADA_REFUSALS = [
     ),
     Refusal("malformed JSON", omada(b'{"omadacId":'), 200, OMADA_PARAMETERS),
     Refusal("JSON that is no object", omada([1, 2]), 200, OMADA_PARAMETERS),
-    Refusal(
-        "wrong content type", form(OMADA_FIELDS, OMADA.path + "?grant_type=client_credentials"), 200, OMADA_TYPE
-    ),
+    Refusal("wrong content type", form(OMADA_FIELDS, OMADA.path + "?grant_type=client_credentials"), 200, OMADA_TYPE),
     Refusal("body too large", omada({"omadacId": TOO_LARGE}), 413, OMADA_PARAMETERS),
     Refusal("another method", omada({})._replace(method="GET"), 200, OMADA_PATH),
     Refusal("unknown path", Request("GET", "/openapi/v1/x/sites", {}), 200, OMADA_PATH),

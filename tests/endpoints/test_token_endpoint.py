@@ -309,7 +309,7 @@ def test_a_client_without_the_grant_is_an_unauthorized_client(server: Server):
 
 @pytest.mark.rfc("6749", "5.2")
 def test_a_description_never_echoes_what_was_sent(server: Server):
-    marker = "\"\\<script>\u00e9-mark"
+    marker = '"\\<script>\u00e9-mark'
     for fields in ({"grant_type": marker}, {**GRANT, "scope": marker}, {**GRANT, marker: "1", "scope": "x" + marker}):
         answer = server.send(form(fields, authorization=BASIC))
         assert answer.status == 400

@@ -50,7 +50,7 @@ async def race(url: str, start: str, slots: str) -> None:
 
     async def put(name: str) -> None:
         record = new_token()
-        slot = ReuseSlot("acme", "meter", name, "")
+        slot = ReuseSlot("acme", "meter", name, "", 1, 1)
         answered = await store.tokens.add_reusable(record, slot, record.digest, 0)
         say(f"{name} {answered.digest.hex()} {record.digest.hex()}")
 

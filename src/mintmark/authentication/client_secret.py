@@ -16,7 +16,7 @@ import argon2
 
 from mintmark.authentication.comparison import matches_any
 from mintmark.authentication.keyed_hash import KeyedHash
-from mintmark.authentication.secrets import SecretForm, is_generated
+from mintmark.authentication.secrets import SecretForm, generate_secret, is_generated
 from mintmark.protocol.errors import TemporarilyUnavailable
 from mintmark.protocol.secret import Secret
 from mintmark.store.records import SecretRecord
@@ -42,7 +42,7 @@ class SecretVerifier:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2id")
         self._waiting = 0
         self._remembered: OrderedDict[str, str] = OrderedDict()
-        self._nobody = hash_chosen_secret(Secret("nobody's secret, for clients that do not exist"))
+        self._nobody = hash_chosen_secret(generate_secret())
 
     async def verify(self, presented: tuple[Secret, ...], stored: tuple[SecretRecord, ...], form: SecretForm) -> bool:
         """Tell whether one reading of the presented secret is one of those stored.
@@ -62,9 +62,11 @@ class SecretVerifier:
             is_right |= matches_any(keyed, known)
         if is_right or all(is_generated(secret, form) for secret in presented):
             return is_right
-        chosen = next((row.hash for row in stored if row.kind == "argon2id"), self._nobody)
+        chosen = next((row.hash for row in stored if row.kind == "argon2id"), None)
         for secret, keyed in zip(presented, hashes, strict=True):
-            if await self._verify_slowly(chosen, secret):
+            matches = await self._verify_slowly(chosen or self._nobody, secret)
+            # Where there is no chosen secret the work is done all the same, and whatever comes of it proves nothing.
+            if matches and chosen is not None:
                 self._remember(chosen, keyed)
                 is_right = True
         return is_right
@@ -91,7 +93,10 @@ class SecretVerifier:
 
 
 def _matches_slow_hash(phc: str, secret: Secret) -> bool:
+    octets = secret.encoded()
     try:
-        return HASHER.verify(phc, secret.encoded()[:MAX_SECRET_LENGTH])
+        # A longer one cannot be right, and is not hashed whole.
+        HASHER.verify(phc, octets[:MAX_SECRET_LENGTH])
     except argon2.exceptions.VerificationError:
         return False
+    return len(octets) <= MAX_SECRET_LENGTH

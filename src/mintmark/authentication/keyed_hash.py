@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 from typing import Final
 
+from mintmark.authentication.comparison import is_same
 from mintmark.authentication.master_key import derive_key
 
 KEY_OCTETS: Final = 32
@@ -43,4 +44,4 @@ class KeyedHash:
 
     def is_stamped(self, octets: bytes, *bound_to: str | int) -> bool:
         """Tell whether the octets of a `jti` bear the mark for this."""
-        return hmac.compare_digest(self.stamp_jti(octets, *bound_to), octets)
+        return is_same(self.stamp_jti(octets, *bound_to), octets)

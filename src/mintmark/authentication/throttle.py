@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
+from mintmark.authentication.clients import MAX_CLIENT_ID_LENGTH
 from mintmark.protocol.errors import TemporarilyUnavailable
 
 WINDOW_S: Final = 60
@@ -35,7 +36,7 @@ class FailureThrottle:
             return
         window = now // WINDOW_S
         if (
-            self._count((source, tenant_id, client_id), window) >= self._per_client
+            self._count(_attempt_key(source, tenant_id, client_id), window) >= self._per_client
             or self._count((source, "", ANY_CLIENT), window) >= self._per_source
         ):
             raise TemporarilyUnavailable("too_many_attempts")
@@ -43,7 +44,7 @@ class FailureThrottle:
     def record_failure(self, source: str, tenant_id: str, client_id: str, now: int) -> None:
         """Count one failed attempt."""
         window = now // WINDOW_S
-        for key in ((source, tenant_id, client_id), (source, "", ANY_CLIENT)):
+        for key in (_attempt_key(source, tenant_id, client_id), (source, "", ANY_CLIENT)):
             self._failures[key] = (window, self._count(key, window) + 1)
             self._failures.move_to_end(key)
         while len(self._failures) > MAX_ENTRIES:
@@ -52,3 +53,8 @@ class FailureThrottle:
     def _count(self, key: tuple[str, str, str], window: int) -> int:
         counted_in, count = self._failures.get(key, (window, 0))
         return count if counted_in == window else 0
+
+
+def _attempt_key(source: str, tenant_id: str, client_id: str) -> tuple[str, str, str]:
+    """What is too long to be a client's id is cut, so that a stranger's megabytes are not kept."""
+    return source, tenant_id, client_id[: MAX_CLIENT_ID_LENGTH + 1]

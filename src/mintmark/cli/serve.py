@@ -21,7 +21,7 @@ from mintmark.http.certificate import ensure_certificate
 from mintmark.http.listeners import Listener, bind_sockets, is_loopback, load_tls, parse_listener
 from mintmark.http.proxy import parse_networks
 from mintmark.http.serving import Binding, HttpServer
-from mintmark.http.supervisor import Supervisor
+from mintmark.http.supervisor import STOP_SIGNALS, Supervisor
 from mintmark.logs import configure_logs
 from mintmark.protocol.errors import SettingsError
 from mintmark.settings import Settings
@@ -67,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
             for one in sockets:
                 # From here on connections queue: the lines printed below work at once.
                 one.listen(2048)
+    # Who reads that Ctrl-C stops it may press it: the signals wait until there is a handler for them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     _announce(listeners, is_demo=arguments.demo)
     run_worker = _worker_of(settings, bound)
     if settings.workers == 1:
@@ -142,8 +144,9 @@ def _worker_of(settings: Settings, bound: Sequence[BoundListener]) -> Callable[[
 async def _serve(settings: Settings, sockets: Sequence[tuple[Listener, list[socket.socket]]]) -> int:
     """Serve in this process until SIGINT or SIGTERM, then finish what is in hand."""
     stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     application = await build_application(settings, await open_deployment(settings))
     server = HttpServer(
         [

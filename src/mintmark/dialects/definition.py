@@ -74,7 +74,7 @@ class SuccessRow(_Table, frozen=True, kw_only=True):
 
     @property
     def is_required_text(self) -> bool:
-        """Whether every answer holds this member, as a text."""
+        """Tell whether this is a text that stands in every answer."""
         return self.codec == "string" and not self.optional
 
 

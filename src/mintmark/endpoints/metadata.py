@@ -54,6 +54,7 @@ def describe_tenant(tenant: ServedTenant) -> dict[str, Any]:
         "token_endpoint": _url(issuer, paths["token"]),
         "introspection_endpoint": _url(issuer, paths.get("introspection")),
         "introspection_endpoint_auth_methods_supported": STANDARD_METHODS if "introspection" in paths else None,
+        "introspection_signing_alg_values_supported": [tenant.rules.token.alg] if "introspection" in paths else None,
         "revocation_endpoint": _url(issuer, paths.get("revocation")),
         "revocation_endpoint_auth_methods_supported": STANDARD_METHODS if "revocation" in paths else None,
         "jwks_uri": _url(issuer, paths.get("jwks")),

@@ -95,12 +95,13 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         if b"expect" not in headers:
             await discard_body(receive)
         raise InvalidRequest("body_too_large")
-    body, more = await _receive_part(receive)
+    body, more = b"", True
     while more:
         part, more = await _receive_part(receive)
         body += part
         if len(body) > MAX_BODY_OCTETS:
-            await discard_body(receive)
+            if more:
+                await discard_body(receive)
             raise InvalidRequest("body_too_large")
     return body
 

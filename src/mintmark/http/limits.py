@@ -13,6 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from mintmark.http.gathering import GatheringTransport
 
 MAX_HEADER_OCTETS: Final = 32 * 1024
+MAX_REQUEST_OCTETS: Final = 2 * 1024 * 1024
+"""All that one request may be made of: more than a body that is read on only to be refused, and its chunks' lengths."""
 MAX_SENDING_S: Final = 10.0
 FIELD_OVERHEAD: Final = 4
 """A colon, a space and a line's end: what a header costs beside its name and value."""
@@ -35,6 +37,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._header_octets = 0
+        self._request_octets = 0
+        self._segment_octets = 0
         self._is_in_headers = True
         self.sending_since: float | None = None
 
@@ -47,11 +51,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before a header block is whole: one endless header line never reaches `on_header`."""
+        self._segment_octets = len(data)
+        self._request_octets += len(data)
         if self._is_in_headers:
             self._header_octets += len(data)
+        if self.sending_since is None:
+            # An empty line begins no request, but it ends the keep-alive time: it must not hold a connection for ever.
+            self.sending_since = self.loop.time()
         super().data_received(data)
-        if self._is_in_headers and self._header_octets > MAX_HEADER_OCTETS:
-            self._cut_off(HEADERS_TOO_LARGE)
+        is_too_large = self._is_in_headers and self._header_octets > MAX_HEADER_OCTETS
+        if is_too_large or self._request_octets > MAX_REQUEST_OCTETS:
+            self._cut_off(b"" if self._is_answering() else HEADERS_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -63,10 +73,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """A header block is whole: it is refused before the application hears of it when it is too large."""
         self._is_in_headers = False
         # The octets received bound those of the block, and are at hand; only a doubtful block is measured.
-        if self._header_octets > MAX_HEADER_OCTETS and self._measure_headers() > MAX_HEADER_OCTETS:
+        # A block behind another request of the same segment was not counted: there the segment is the bound.
+        bound = max(self._header_octets, self._segment_octets)
+        if bound > MAX_HEADER_OCTETS and self._measure_headers() > MAX_HEADER_OCTETS:
             self._cut_off(HEADERS_TOO_LARGE)
             raise ValueError("header block too large")
         super().on_headers_complete()
+        # What comes behind the body is a trailer, and must not pass for a header. RFC: 9110 section 6.5.1.
+        self.headers = []
 
     def _measure_headers(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in self.headers)
@@ -79,7 +93,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request is whole; between requests the count starts anew."""
         self.sending_since = None
-        self._header_octets = 0
+        self._header_octets = self._request_octets = 0
         self._is_in_headers = True
         super().on_message_complete()
 

@@ -110,7 +110,8 @@ def _shared_route(path: str, owners: list[ServedTenant]) -> Route | None:
         for tenant in owners
         if tenant.record.identifier is not None and tenant.dialect.name == dialect.name
     }
-    if chosen is None and (len(dialects) > 1 or not identified):
-        return None
     name = {own: name for name, own in dialect.endpoints.items()}.get(path) or _well_known(dialect)[path]
+    # Only a token request carries an identifier; without one nothing else can name a tenant here.
+    if chosen is None and (name != "token" or len(dialects) > 1 or not identified):
+        return None
     return Route(name, dialect, chosen, identified)

@@ -12,6 +12,7 @@ import structlog
 
 from mintmark.protocol.errors import MintmarkError
 
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 RESTART_PAUSE_S: Final = 1.0
 REFUSED: Final = 3
 """The exit code of a worker that found its settings or its store wrong."""
@@ -36,10 +37,12 @@ class Supervisor:
 
     def run(self) -> int:
         """Fork the workers, mind them, and return the exit code: 0 after a clean stop, 1 if they would not start."""
-        for name in (signal.SIGINT, signal.SIGTERM):
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        for name in STOP_SIGNALS:
             signal.signal(name, self._on_stop)
         for number in range(self._count):
             self._fork(number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
         while self._numbers:
             pid, status = self._wait()
             if pid:
@@ -54,9 +57,11 @@ class Supervisor:
             return 0, 0
 
     def _fork(self, number: int) -> None:
+        """Fork a worker. Stop signals wait until we know its id; for the worker, until it has handlers of its own."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         pid = os.fork()
         if pid == 0:
-            for name in (signal.SIGINT, signal.SIGTERM):
+            for name in STOP_SIGNALS:
                 signal.signal(name, signal.SIG_DFL)
             # A child must never return into the parent's code: whatever happens, it ends here.
             code = 1
@@ -65,6 +70,7 @@ class Supervisor:
             finally:
                 os._exit(code)
         self._numbers[pid] = number
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _run_reporting(self, number: int) -> int:
         """Run a worker; what ends it would be lost with its process, so it is logged here."""
@@ -89,8 +95,10 @@ class Supervisor:
             return
         self._has_restarted = True
         time.sleep(RESTART_PAUSE_S)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         if not self._is_stopping:
             self._fork(number)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _on_stop(self, signum: int, frame: object) -> None:
         """Pass the signal on; when the grace has run out, an alarm kills who is left."""

@@ -123,8 +123,8 @@ class ReuseSlot(msgspec.Struct, frozen=True, gc=False):
     client_id: str
     scope: str
     audience: str
-    tenant_generation: int = 1
-    client_generation: int = 1
+    tenant_generation: int
+    client_generation: int
 
 
 class ReusableToken(msgspec.Struct, frozen=True, gc=False):

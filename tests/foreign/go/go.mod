@@ -1,5 +1,5 @@
 module mintmark.example/foreign
 
-go 1.26.0
+go 1.23.0
 
-require golang.org/x/oauth2 v0.37.0
+require golang.org/x/oauth2 v0.30.0

@@ -1,0 +1,162 @@
+"""The settings: where each may come from, which source wins, and what the error says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mintmark.protocol.errors import SettingsError
+from mintmark.settings import FIELDS, Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(text: str, name: str = "mintmark.toml") -> Path:
+    file = Path(name)
+    file.write_text(text)
+    return file
+
+
+def refusal(text: str = "", environment: dict[str, str] | None = None, overrides: dict[str, object] | None = None):
+    with pytest.raises(SettingsError) as caught:
+        load_settings(write(text), overrides or {}, environment or {})
+    return str(caught.value)
+
+
+def test_with_nothing_said_the_defaults_hold():
+    assert load_settings(None, {}, {}) == Settings()
+
+
+def test_the_file_in_the_working_folder_is_read_unless_another_is_named():
+    write("workers = 2")
+    other = write("workers = 3", "other.toml")
+    assert load_settings(None, {}, {}).workers == 2
+    assert load_settings(other, {}, {}).workers == 3
+
+
+def test_the_environment_wins_over_the_file_and_the_command_line_over_both():
+    file = write("workers = 2\nlog_level = 'error'\nfailures_per_client = 7")
+    environment = {"MINTMARK_WORKERS": "3", "MINTMARK_LOG_LEVEL": "debug", "PATH": "/bin"}
+    settings = load_settings(file, {"workers": 4, "log_level": None}, environment)
+    assert (settings.workers, settings.log_level, settings.failures_per_client) == (4, "debug", 7)
+
+
+def test_every_setting_can_come_from_the_environment():
+    values = {name: SAMPLES[name] for name in FIELDS}
+    environment = {f"MINTMARK_{name.upper()}": text for name, (text, _) in values.items()}
+    settings = load_settings(None, {}, environment)
+    assert {name: getattr(settings, name) for name in FIELDS} == {name: value for name, (_, value) in values.items()}
+
+
+SAMPLES: dict[str, tuple[str, object]] = {
+    "state_dir": ("/srv/m", Path("/srv/m")),
+    "key_lifetime_s": ("1000000", 1_000_000),
+    "key_announce_s": ("600", 600),
+    "upkeep_interval_s": ("2.5", 2.5),
+    "database_url": ("sqlite:////srv/m.db", "sqlite:////srv/m.db"),
+    "master_key": ("k", "k"),
+    "master_key_file": ("/srv/k", Path("/srv/k")),
+    "listen": ("http://127.0.0.1:1, http://127.0.0.1:2", ("http://127.0.0.1:1", "http://127.0.0.1:2")),
+    "tls_certificate": ("c.pem", Path("c.pem")),
+    "tls_private_key": ("k.pem", Path("k.pem")),
+    "workers": ("2", 2),
+    "trusted_proxies": ("10.0.0.0/8,::1", ("10.0.0.0/8", "::1")),
+    "public_url": ("https://id.example", "https://id.example"),
+    "dialects_dir": ("d", Path("d")),
+    "client_cache_size": ("5", 5),
+    "refresh_interval_s": ("1.5", 1.5),
+    "failures_per_client": ("3", 3),
+    "failures_per_source": ("4", 4),
+    "shutdown_grace_s": ("0", 0.0),
+    "log_level": ("warning", "warning"),
+    "log_format": ("json", "json"),
+}
+
+
+def test_paths_that_are_not_set_lie_in_the_state_dir():
+    settings = Settings(state_dir=Path("/srv/m"))
+    assert settings.database == "sqlite:////srv/m/mintmark.db"
+    assert settings.key_file == Path("/srv/m/master.key")
+    own = Settings(database_url="sqlite:////d", master_key_file=Path("/k"))
+    assert (own.database, own.key_file) == ("sqlite:////d", Path("/k"))
+
+
+def test_the_master_key_is_not_in_the_repr():
+    assert "hush" not in repr(Settings(master_key="hush"))
+
+
+BOUNDS: list[tuple[str, list[object], list[object], str]] = [
+    ("workers", [1, 512], [0, -1, 513], "must be from 1 to 512"),
+    ("client_cache_size", [1], [0], "must be 1 or more"),
+    ("refresh_interval_s", [0.05, 60, 1], [0, 0.04, 60.5, "nan", "inf"], "must be from 0.05 to 60 seconds"),
+    ("failures_per_client", [1], [0], "must be 1 or more"),
+    ("failures_per_source", [1], [0], "must be 1 or more"),
+    ("shutdown_grace_s", [0, 3600], [-0.1, 3601], "must be from 0 to 3600 seconds"),
+    ("log_level", ['"debug"', '"error"'], ['"DEBUG"', '"loud"'], "must be one of debug, info, warning, error"),
+    ("log_format", ['"text"', '"json"'], ['"xml"'], "must be text or json"),
+    ("listen", ['["http://127.0.0.1:1"]'], ["[]"], "must be at least one address"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, good, _, _ in BOUNDS for value in good])
+def test_a_value_at_its_bound_is_taken(name, value):
+    load_settings(write(f"{name} = {value}"), {}, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"), [(name, value, said) for name, _, bad, said in BOUNDS for value in bad]
+)
+def test_a_value_out_of_bounds_is_refused_by_file_and_key(name, value, said):
+    assert refusal(f"{name} = {value}") == f"mintmark.toml: {name}: {said}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('workers = "2"', "mintmark.toml: workers: Expected `int`, got `str`"),
+        ("workers = 2.5", "mintmark.toml: workers: Expected `int`"),
+        ("state_dir = 3", "mintmark.toml: state_dir: "),
+        ('listen = "http://127.0.0.1:1"', "mintmark.toml: listen: Expected `array`, got `str`"),
+        ('listen = ["http://127.0.0.1:1", 2]', "mintmark.toml: listen[1]: Expected `str`, got `int`"),
+        ("worker = 2", "mintmark.toml: worker: unknown setting; did you mean workers?"),
+        ("zzz = 2", "mintmark.toml: zzz: unknown setting"),
+        ("[serve]\nworkers = 2", "mintmark.toml: serve: unknown setting"),
+        ("workers =", "mintmark.toml: not a TOML file: "),
+    ],
+)
+def test_a_fault_in_the_file_names_file_and_key(text, said):
+    assert refusal(text).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("MINTMARK_WORKERS", "two", "MINTMARK_WORKERS: workers: Expected `int`, got `str`"),
+        ("MINTMARK_WORKERS", "0", "MINTMARK_WORKERS: workers: must be from 1 to 512"),
+        ("MINTMARK_LISTEN", " , ", "MINTMARK_LISTEN: listen: must be at least one address"),
+        ("MINTMARK_LISTENS", "x", "MINTMARK_LISTENS: unknown setting; did you mean listen?"),
+        ("MINTMARK_", "x", "MINTMARK_: unknown setting"),
+    ],
+)
+def test_a_fault_in_the_environment_names_the_variable(variable, value, said):
+    assert refusal(environment={variable: value}) == said
+
+
+def test_a_fault_on_the_command_line_is_said_to_be_there():
+    assert refusal(overrides={"workers": 0}) == "command line: workers: must be from 1 to 512"
+
+
+def test_a_named_file_has_to_be_there_and_readable():
+    for name, said in (("absent.toml", "No such file or directory"), (".", "Is a directory")):
+        with pytest.raises(SettingsError, match=said):
+            load_settings(Path(name), {}, {})
+
+
+def test_octets_that_are_no_text_are_not_a_toml_file():
+    Path("mintmark.toml").write_bytes(b'log_level = "\xff"')
+    with pytest.raises(SettingsError, match=r"mintmark\.toml: not a TOML file"):
+        load_settings(None, {}, {})
