@@ -27,7 +27,7 @@ from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.http.asgi import AsgiApp
 from mintmark.http.proxy import ProxyTrust, parse_networks
 from mintmark.http.router import Router
-from mintmark.protocol.errors import MintmarkError, SettingsError
+from mintmark.protocol.errors import SettingsError
 from mintmark.settings import Settings
 from mintmark.store.records import ClientRecord, TenantRecord
 from mintmark.tokens.keys import KeyRing
@@ -127,8 +127,8 @@ class Application:
             await asyncio.sleep(self._settings.refresh_interval_s)
             try:
                 await self.refresh()
-            except MintmarkError as error:
-                log.error("refresh_failed", error=str(error))
+            except Exception as error:  # noqa: BLE001 - a process that stopped looking would never hear of a change
+                log.error("refresh_failed", error=repr(error))
 
     async def _tend(self) -> None:
         """Do what one process does for all, while this is the one."""
@@ -139,8 +139,8 @@ class Application:
                 if await self._administration.store.leadership.try_acquire():
                     await tend_keys(self._administration, schedule)
                     await purge_expired(self._administration)
-            except MintmarkError as error:
-                log.error("upkeep_failed", error=str(error))
+            except Exception as error:  # noqa: BLE001 - nobody else would do it
+                log.error("upkeep_failed", error=repr(error))
 
     async def close(self) -> None:
         """Let go of threads and database, what is in hand being finished first."""

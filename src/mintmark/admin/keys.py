@@ -13,6 +13,7 @@ from mintmark.store.records import KeyRecord
 from mintmark.tokens.algorithms import ALGORITHMS
 from mintmark.tokens.keys import (
     CACHE_S,
+    describe_key_state,
     generate_encryption_key,
     generate_signing_key,
     open_encryption_key,
@@ -61,8 +62,12 @@ async def rotate_signing_key(administration: Administration, tenant_id: str, alg
     return key
 
 
-async def revoke_key(administration: Administration, tenant_id: str, kid: str) -> KeyRecord:
-    """The compromise drill: every token of this key is inactive at once, and a new key signs at once.
+async def revoke_key(administration: Administration, tenant_id: str, kid: str) -> KeyRecord | None:
+    """The compromise drill: every token of this key is inactive at once.
+
+    Returns:
+        The new key that signs at once in its place; None for a key that does not sign (any more, or yet): then
+        the present one goes on, for a new one would sign before verifiers have heard of it.
 
     Raises:
         AdministrationError: no such tenant or key.
@@ -72,8 +77,12 @@ async def revoke_key(administration: Administration, tenant_id: str, kid: str) -
     key = next((one for one in keys if one.kid == kid and one.use == "sig"), None)
     if key is None:
         raise AdministrationError(f"tenant {tenant_id!r} has no signing key {kid!r}")
-    successor = _new_signing_key(administration, tenant_id, key.alg)
-    await administration.store.keys.add(successor)
+    state = describe_key_state(key, keys, administration.now())
+    if state == "revoked":
+        return None
+    successor = _new_signing_key(administration, tenant_id, key.alg) if state == "active" else None
+    if successor is not None:
+        await administration.store.keys.add(successor)
     await administration.store.keys.replace(msgspec.structs.replace(key, revoked_at=administration.now()))
     return successor
 

@@ -20,6 +20,7 @@ TENANT_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 ISSUER: Final = re.compile(r'[^\x00-\x20\x7f-\U0010ffff"#<>?\\]+')
 """What may stand in a URL without query and fragment. RFC: 3986 section 2."""
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -127,12 +128,15 @@ def check_issuer(issuer: str) -> None:
 
     Raises:
         AdministrationError
-    RFC: 8414 section 2. Plain http is for loopback and for tests; `mintmark serve` refuses it elsewhere.
+    RFC: 8414 section 2. Plain http is for loopback only.
     """
     try:
         parts = urlsplit(issuer)
+        is_plain = parts.scheme == "http" and parts.hostname not in LOOPBACK
         is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        is_url = False
+        is_url = is_plain = False
+    if is_plain:
+        raise AdministrationError(f"issuer {issuer!r}: plain http is for loopback only (RFC 8414 section 2)")
     if not is_url or ISSUER.fullmatch(issuer) is None:
         raise AdministrationError(f"issuer {issuer!r}: wanted is an http or https URL without query or fragment")

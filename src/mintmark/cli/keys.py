@@ -98,7 +98,13 @@ def run_rotate(arguments: argparse.Namespace) -> int:
 def run_revoke(arguments: argparse.Namespace) -> int:
     """Revoke a signing key."""
     successor = with_deployment(arguments, lambda one: revoke_key(one, arguments.tenant, arguments.kid))
-    return _print_key(successor, as_json=arguments.json)
+    if successor is not None:
+        return _print_key(successor, as_json=arguments.json)
+    if arguments.json:
+        print_json(None)
+    else:
+        print(f"key {arguments.kid} is revoked; it did not sign, so the key that signs goes on")
+    return 0
 
 
 def _print_key(key: KeyRecord, *, as_json: bool) -> int:

@@ -12,10 +12,11 @@ import msgspec
 from mintmark.dialects.parameters import read_form
 from mintmark.endpoints.protection import Protection
 from mintmark.endpoints.route import Route
-from mintmark.protocol.errors import OAuthError
+from mintmark.protocol.errors import REASONS, OAuthError
 from mintmark.protocol.http import HttpRequest, HttpResponse
 
 HEADERS: Final = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+REFUSED: Final = 400
 
 
 class CheckEndpoint:
@@ -30,7 +31,14 @@ class CheckEndpoint:
             wanted = read_form(request.query).get("scope", "").split() if request.query else []
             live = await self._protection.require_token(request, route, tuple(wanted))
         except OAuthError as error:
-            return self._protection.refuse(error, route)
+            return with_telling_status(self._protection.refuse(error, route), error)
         members = {"client_id": live.client_id, "scope": live.scope, "aud": live.audience, "exp": live.expires_at}
         names = ((b"x-client-id", live.client_id.encode()), (b"x-scope", live.scope.encode()))
         return HttpResponse(200, (*HEADERS, *names), msgspec.json.encode(members))
+
+
+def with_telling_status(answer: HttpResponse, error: OAuthError) -> HttpResponse:
+    """Give a refusal that its dialect sends with 200 the reason's own status: a gateway reads nothing else."""
+    if answer.status >= REFUSED:
+        return answer
+    return HttpResponse(REASONS[error.reason].status, answer.headers, answer.body)

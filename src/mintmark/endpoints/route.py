@@ -39,16 +39,18 @@ class Route(msgspec.Struct, frozen=True):
         """Return the tenant of a message. An identifier that it carries must be the tenant's own.
 
         Args:
-            owner: the tenant to which a token in the message belongs, for messages without an identifier.
+            owner: the tenant to which a token in the message belongs, for messages without an identifier. It comes
+                before a default tenant; a prefix or host knows of no tenant but its own.
 
         Raises:
-            InvalidRequest: `unknown_tenant`.
+            InvalidRequest: `unknown_tenant`; `missing_parameter` where nothing names one.
         """
-        if identifier is None and self.tenant is not None:
-            return self.tenant
-        named = self.by_identifier.get(identifier) if identifier is not None else self._find_owner(owner)
+        if identifier is not None:
+            named = self.by_identifier.get(identifier)
+        else:
+            named = self._find_owner(owner) or self.tenant
         if named is None:
-            raise InvalidRequest("unknown_tenant")
+            raise InvalidRequest("missing_parameter" if identifier is None else "unknown_tenant", "tenant")
         return named
 
     def _find_owner(self, tenant_id: str | None) -> ServedTenant | None:
