@@ -59,6 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     listeners = [parse_listener(text) for text in settings.listen]
     _require_safe(listeners, settings, is_demo=arguments.demo)
     bound: list[BoundListener] = [(listener, bind_sockets(listener, settings.workers)) for listener in listeners]
+    # Who reads that Ctrl-C stops it may press it: the signals wait until there is a handler for them. They wait from
+    # here on, because a thread that the preparation started would take them while it ends.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     asyncio.run(_prepare(settings, is_demo=arguments.demo))
     if any(listener.is_tls for listener in listeners):
         load_tls(settings.tls_certificate, settings.tls_private_key)
@@ -67,8 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
             for one in sockets:
                 # From here on connections queue: the lines printed below work at once.
                 one.listen(2048)
-    # Who reads that Ctrl-C stops it may press it: the signals wait until there is a handler for them.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     _announce(listeners, is_demo=arguments.demo)
     run_worker = _worker_of(settings, bound)
     if settings.workers == 1:
