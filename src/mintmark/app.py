@@ -127,7 +127,7 @@ class Application:
             await asyncio.sleep(self._settings.refresh_interval_s)
             try:
                 await self.refresh()
-            except Exception as error:  # noqa: BLE001 - a process that stopped looking would never hear of a change
+            except Exception as error:
                 log.error("refresh_failed", error=repr(error))
 
     async def _tend(self) -> None:
@@ -139,7 +139,7 @@ class Application:
                 if await self._administration.store.leadership.try_acquire():
                     await tend_keys(self._administration, schedule)
                     await purge_expired(self._administration)
-            except Exception as error:  # noqa: BLE001 - nobody else would do it
+            except Exception as error:
                 log.error("upkeep_failed", error=repr(error))
 
     async def close(self) -> None:

@@ -60,7 +60,7 @@ class Authenticator:
         is_right = await self._verifier.verify(_readings(credentials), stored, secret_form)
         if client is None or not is_right or client.is_disabled:
             self._throttle.record_failure(source, tenant.tenant_id, credentials.client_id, now)
-            raise InvalidClient(_refusal(client, is_right), f"client_id {credentials.client_id[:255]!r}")
+            raise InvalidClient(_refusal(client, is_right), _describe(client))
         if credentials.method not in client.authentication_methods:
             raise InvalidClient("method_not_registered", f"client_id {client.client_id!r}")
         return AuthenticatedClient(tenant, client, credentials.method)
@@ -118,3 +118,8 @@ def _refusal(client: ClientRecord | None, is_right: bool) -> str:
     if client is None:
         return "unknown_client"
     return "disabled_client" if is_right else "wrong_secret"
+
+
+def _describe(client: ClientRecord | None) -> str:
+    """Name a client in the log only if it is one: people paste secrets into the wrong field."""
+    return "" if client is None else f"client_id {client.client_id!r}"

@@ -6,6 +6,7 @@ So a stranger cannot lock a client out from where that client really calls. RFC:
 from __future__ import annotations
 
 from collections import OrderedDict
+from ipaddress import IPv6Network, ip_address
 from typing import Final
 
 from mintmark.authentication.clients import MAX_CLIENT_ID_LENGTH
@@ -14,6 +15,7 @@ from mintmark.protocol.errors import TemporarilyUnavailable
 WINDOW_S: Final = 60
 MAX_ENTRIES: Final = 20_000
 ANY_CLIENT: Final = ""
+IPV6: Final = 6
 
 
 class FailureThrottle:
@@ -34,7 +36,7 @@ class FailureThrottle:
         """Raises: TemporarilyUnavailable (`too_many_attempts`) while a limit is reached."""
         if not self._failures:
             return
-        window = now // WINDOW_S
+        source, window = caller_of(source), now // WINDOW_S
         if (
             self._count(_attempt_key(source, tenant_id, client_id), window) >= self._per_client
             or self._count((source, "", ANY_CLIENT), window) >= self._per_source
@@ -43,7 +45,7 @@ class FailureThrottle:
 
     def record_failure(self, source: str, tenant_id: str, client_id: str, now: int) -> None:
         """Count one failed attempt."""
-        window = now // WINDOW_S
+        source, window = caller_of(source), now // WINDOW_S
         for key in (_attempt_key(source, tenant_id, client_id), (source, "", ANY_CLIENT)):
             self._failures[key] = (window, self._count(key, window) + 1)
             self._failures.move_to_end(key)
@@ -53,6 +55,15 @@ class FailureThrottle:
     def _count(self, key: tuple[str, str, str], window: int) -> int:
         counted_in, count = self._failures.get(key, (window, 0))
         return count if counted_in == window else 0
+
+
+def caller_of(source: str) -> str:
+    """Return what counts as one caller: an IPv4 address, or an IPv6 /64, for who has one address has them all."""
+    try:
+        address = ip_address(source)
+    except ValueError:
+        return source
+    return str(IPv6Network((address, 64), strict=False)) if address.version == IPV6 else source
 
 
 def _attempt_key(source: str, tenant_id: str, client_id: str) -> tuple[str, str, str]:

@@ -45,9 +45,10 @@ class Route(msgspec.Struct, frozen=True):
         Raises:
             InvalidRequest: `unknown_tenant`; `missing_parameter` where nothing names one.
         """
+        named = self.tenant
         if identifier is not None:
             named = self.by_identifier.get(identifier)
-        else:
+        elif owner is not None:
             named = self._find_owner(owner) or self.tenant
         if named is None:
             raise InvalidRequest("missing_parameter" if identifier is None else "unknown_tenant", "tenant")

@@ -30,6 +30,7 @@ class Router:
     def __init__(self, tenants: Iterable[ServedTenant]) -> None:
         served = [tenant for tenant in tenants if not tenant.record.is_suspended]
         self._by_id = {tenant.record.tenant_id: _tenant_routes(tenant) for tenant in served}
+        self._dialects = {tenant.record.tenant_id: tenant.dialect for tenant in served}
         self._by_host = {
             host: self._by_id[tenant.record.tenant_id] for tenant in served for host in tenant.record.hosts
         }
@@ -53,6 +54,11 @@ class Router:
 
     def owner_of_unknown_path(self, path: str) -> Dialect | None:
         """Return the dialect in which an unknown path is to be answered, if one claims it by its prefix."""
+        if path.startswith(TENANT_PREFIX):
+            tenant_id, slash, rest = path[len(TENANT_PREFIX) :].partition("/")
+            dialect = self._dialects.get(tenant_id)
+            prefix = dialect.definition.wire.path_prefix if dialect else ""
+            return dialect if prefix and (slash + rest).startswith(prefix) else None
         return next((dialect for prefix, dialect in self._prefixes.items() if path.startswith(prefix)), None)
 
     def _find_by_host(self, host: str, path: str) -> Route | None:
