@@ -227,17 +227,16 @@ def copy_state(template: Path, folder: Path) -> Path:
     return target
 
 
-async def open_administration(state_dir: Path, clock: Clock | None = None) -> Administration:
-    administration = await open_deployment(load_settings(None, {"state_dir": state_dir}, {}))
-    return administration if clock is None else msgspec.structs.replace(administration, clock=clock)
+async def open_administration(state_dir: Path) -> Administration:
+    return await open_deployment(load_settings(None, {"state_dir": state_dir}, {}))
 
 
 async def open_world(state_dir: Path, clock: Clock, like: Administration | None = None, **named: Any) -> World:
     """Open a deployment. `like`: another copy of it, opened before, whose dialects and keys need no second reading."""
     settings = load_settings(None, {"state_dir": state_dir, "failures_per_client": 10_000, **named}, {})
     if like is None:
-        administration = await open_administration(state_dir, clock)
+        like = await open_deployment(settings)
     else:
-        store = SqlStore.open(settings.database)
-        administration = msgspec.structs.replace(like, store=store, clock=clock)
+        like = msgspec.structs.replace(like, store=SqlStore.open(settings.database))
+    administration = msgspec.structs.replace(like, clock=clock)
     return World(administration, await build_application(settings, administration), clock)
