@@ -15,6 +15,7 @@ from pathlib import Path
 from mintmark import settings
 from mintmark.dialects.catalogue import load_dialects
 from mintmark.dialects.codec import Dialect
+from mintmark.endpoints.check import with_telling_status
 from mintmark.protocol.errors import REASONS
 
 COMMAND = "python -m tests.architecture.reference_pages"
@@ -26,6 +27,12 @@ UNITS = {
     "failures_per_source": "failures a minute",
 }
 """Beside these a name tells its unit: `_s` is seconds."""
+ELSEWHERE = {
+    "introspection": ("missing_token",),
+    "revocation": ("missing_token", "token_of_another_client"),
+    "resource": ("no_token_shown", "expired_token", "invalid_token", "insufficient_scope"),
+}
+"""The reasons that the token endpoint never has, by the endpoints that have them."""
 
 
 def settings_table() -> str:
@@ -56,15 +63,41 @@ def reasons_table() -> str:
 
 
 def answers_of(dialect: Dialect) -> Callable[[], str]:
+    """The answers of the token endpoint, then those that other endpoints have of their own."""
+
     def write() -> str:
-        reasons: dict[tuple[int, str], list[str]] = {}
-        for reason, row in REASONS.items():
-            answer = dialect.encode_error(row.error(reason))
-            reasons.setdefault((answer.status, answer.body.decode()), []).append(f"`{reason}`")
-        rows = [(", ".join(names), str(status), f"`{text}`") for (status, text), names in reasons.items()]
-        return _table(("reasons", "status", "body"), rows)
+        never = {reason for reasons in ELSEWHERE.values() for reason in reasons}
+        usual = {reason: _answer(dialect, reason, "token") for reason in REASONS if reason not in never}
+        own = {
+            endpoint: {
+                reason: answer
+                for reason in REASONS
+                if (answer := _answer(dialect, reason, endpoint)) != usual.get(reason)
+                and (reason in reasons or (reason in usual and endpoint != "resource"))
+            }
+            for endpoint, reasons in ELSEWHERE.items()
+        }
+        rows = [("check" if one == "resource" else one, *row) for one, found in own.items() for row in _rows(found)]
+        headings = ("reasons", "status", "body")
+        return f"{_table(headings, _rows(usual))}\n\n{_table(('endpoint', *headings), rows)}"
 
     return write
+
+
+def _answer(dialect: Dialect, reason: str, endpoint: str) -> tuple[int, str]:
+    error = REASONS[reason].error(reason)
+    answer = dialect.encode_error(error, endpoint=endpoint)
+    if endpoint == "resource":
+        answer = with_telling_status(answer, error)
+    return answer.status, answer.body.decode()
+
+
+def _rows(answers: dict[str, tuple[int, str]]) -> list[tuple[str, str, str]]:
+    """One row for each answer, with all reasons that have it."""
+    reasons: dict[tuple[int, str], list[str]] = {}
+    for reason, answer in answers.items():
+        reasons.setdefault(answer, []).append(f"`{reason}`")
+    return [(", ".join(names), str(one[0]), f"`{one[1]}`" if one[1] else "none") for one, names in reasons.items()]
 
 
 def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
