@@ -37,6 +37,8 @@ TITLES = {
     "9112": "HTTP/1.1",
     "9562": "Universally Unique IDentifiers",
     "9700": "Best Current Practice for OAuth 2.0 Security",
+    "9701": "JWT Response for OAuth Token Introspection",
+    "9728": "OAuth 2.0 Protected Resource Metadata",
 }
 
 HEAD = f"""# What the tests prove

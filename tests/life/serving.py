@@ -17,7 +17,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from mintmark.admin.administration import Administration
 from mintmark.admin.clients import ClientRequest, register_client
+from mintmark.admin.keys import list_keys
 from mintmark.admin.tenants import TenantRequest, create_tenant
+from mintmark.tokens.keys import describe_key_state
 from tests.life.world import IDENTIFIERS, Answer, Caller, Sent, inquiry, open_administration, token_request
 
 Result = TypeVar("Result")
@@ -157,8 +159,9 @@ class LifeServer:
 
     def active_kid(self, tenant_id: str) -> str:
         """The key that signs."""
-        keys = json.loads(self.cli("keys", "list", "--tenant", tenant_id, "--json"))
-        return next(key["kid"] for key in keys if key["state"] == "active" and key["use"] == "sig")
+        keys = self.administer(lambda one: list_keys(one, tenant_id))
+        now = int(time.time())
+        return next(key.kid for key in keys if key.use == "sig" and describe_key_state(key, keys, now) == "active")
 
     def add_tenant(self, tenant_id: str, dialect: str = "oauth2", **rules: Any) -> None:
         request = TenantRequest(
@@ -183,7 +186,7 @@ class LifeServer:
 
 def read_link(entry: Path) -> str:
     try:
-        return os.readlink(entry)
+        return str(entry.readlink())
     except OSError:
         return ""
 

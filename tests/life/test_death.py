@@ -107,9 +107,7 @@ async def test_a_change_of_one_tenant_leaves_the_others_alone(world: World, form
 @pytest.mark.parametrize(
     ("dialect", "dies"), [("wso2", True), ("oneaccess", False), ("oauth2", False), ("ciam", False), ("omada", False)]
 )
-async def test_a_reset_secret_ends_tokens_where_the_system_does_so(
-    world: World, dialect: str, dies: bool, form: str
-):
+async def test_a_reset_secret_ends_tokens_where_the_system_does_so(world: World, dialect: str, dies: bool, form: str):
     await world.add_tenant("omada", dialect, form=form, reuse=False)
     caller = await world.add_client("omada")
     token = await world.token(caller)

@@ -37,9 +37,8 @@ SCHEDULE = KeySchedule(lifetime_s=90 * DAY_S, announce_s=2 * DAY_S)
 HOUR_S = 3600
 
 
-async def jwks_of(world: World, tenant: str = "std") -> dict[str, Any]:
-    members: dict[str, Any] = (await world.send(Sent("GET", f"/t/{tenant}/oauth2/jwks", {}))).json
-    return members
+async def jwks_of(world: World, tenant: str = "std") -> Any:
+    return (await world.send(Sent("GET", f"/t/{tenant}/oauth2/jwks", {}))).json
 
 
 async def kids_of(world: World) -> list[str]:
@@ -305,8 +304,6 @@ def settings_of(state_dir: Path, key_file: Path) -> Settings:
 
 async def open_with(state_dir: Path, key_file: Path) -> World | None:
     """Open the deployment with one master key; None if that is not its own."""
-    if not key_file.exists():
-        return None
     try:
         administration = await deployment.open_deployment(settings_of(state_dir, key_file))
     except MintmarkError:
@@ -319,7 +316,7 @@ def die(*_: object, **__: object) -> None:
     raise PowerCut
 
 
-STEPS = {
+STEPS: dict[str, tuple[object, str] | None] = {
     "before anything": (deployment, "_open_root_key"),
     "before the new key is made": (deployment, "create_master_key"),
     "before the root key is sealed again": (SealingKey, "seal"),

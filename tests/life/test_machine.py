@@ -37,7 +37,7 @@ LIFETIME_S = 1000
 REFRESH_LIFETIME_S = 1_209_600
 LEEWAY_S = 2
 SCHEDULE = KeySchedule(lifetime_s=5000, announce_s=300)
-LOOKED_AT = 6
+LOOKED_AT = 4
 """So many tokens are looked at after each step; all of them at the end."""
 
 

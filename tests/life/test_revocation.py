@@ -5,6 +5,8 @@ RFC: 7009.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.life.jwts import read_part
@@ -186,13 +188,13 @@ async def test_the_family_of_a_jwt_with_a_refresh_token_ends_its_refresh_token(w
 # WSO2's own ways.
 
 
-async def wso2_caller(world: World, **rules: object):
+async def wso2_caller(world: World, **rules: Any):
     await world.add_tenant("w", "wso2", **rules)
     return await world.add_client("w", "meter-7")
 
 
 @pytest.mark.parametrize("rules", [{}, {"form": "jwt", "reuse": False}])
-async def test_wso2_names_what_was_revoked_and_whose_it_was(world: World, rules: dict[str, object]):
+async def test_wso2_names_what_was_revoked_and_whose_it_was(world: World, rules: dict[str, Any]):
     caller = await wso2_caller(world, **rules)
     token = await world.token(caller)
     answer = await world.revoke(caller, token)
