@@ -87,6 +87,11 @@ async def with_crit(world: World, caller: Caller, token: str) -> str:
     return await resign(world, read_part(token, 0) | {"crit": ["exp"]}, read_part(token, 1))
 
 
+async def with_another_alg_in_the_header(world: World, caller: Caller, token: str) -> str:
+    """Signed by our own key, rightly, under a name that is not the key's: the key says what it is, not the token."""
+    return await resign(world, read_part(token, 0) | {"alg": "RS256"}, read_part(token, 1))
+
+
 async def without_kid(world: World, caller: Caller, token: str) -> str:
     header = read_part(token, 0)
     del header["kid"]
@@ -149,6 +154,7 @@ FORGERIES = [
     with_a_key_of_its_own_in_the_header,
     of_a_foreign_key_under_our_kid,
     with_crit,
+    with_another_alg_in_the_header,
     without_kid,
     with_another_spelling_of_the_signature,
     with_padding,
