@@ -244,6 +244,15 @@ class LifeOfTokens(RuleBasedStateMachine):
             self.seen.add("a family that ended by a second use")
             self.model.end_family(token.family)
 
+    @rule(name=st.sampled_from(NAMES))
+    def refresh_and_be_robbed(self, name: str) -> None:
+        """A refresh token is used, and used by somebody else when its successor is out."""
+        if self.may_ask(("omada", name)):
+            self.issue(("omada", name))
+            self.refresh(-1)
+            self.clock.now += LEEWAY_S + 1
+            self.refresh(-2)
+
     @precondition(lambda self: any(token.used_at is not None for token in self.model.tokens))
     @rule(number=st.integers(0, 1000), waits=st.booleans())
     def use_again(self, number: int, waits: bool) -> None:
