@@ -45,10 +45,15 @@ def empty_state(template: Template) -> Path:
     return template.state_dir
 
 
+def make_folder() -> tempfile.TemporaryDirectory[str]:
+    """Make a folder in memory where there is one: what a disk promises is proven elsewhere."""
+    return tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder of the test's own, in memory where there is one: what a disk promises is proven elsewhere."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as made:
+    """A folder of the test's own."""
+    with make_folder() as made:
         yield Path(made)
 
 
@@ -62,7 +67,7 @@ async def world(template: Template, folder: Path) -> AsyncIterator[World]:
 
 
 @pytest.fixture(scope="session")
-def pair(empty_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LifeServer]:
+def pair(empty_state: Path) -> Iterator[LifeServer]:
     """A real server of two worker processes, for all tests: each makes the tenants and clients that it changes."""
-    with LifeServer(copy_state(empty_state, tmp_path_factory.mktemp("pair")), workers=2) as server:
+    with make_folder() as made, LifeServer(copy_state(empty_state, Path(made)), workers=2) as server:
         yield server

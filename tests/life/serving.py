@@ -23,9 +23,10 @@ from mintmark.tokens.keys import describe_key_state
 from tests.life.world import IDENTIFIERS, Answer, Caller, Sent, inquiry, open_administration, token_request
 
 Result = TypeVar("Result")
+REPOSITORY = Path(__file__).parents[2]
 PATIENCE_S = 30.0
-REFRESH_S = 0.2
-TAKEN_IN_S = 0.5
+REFRESH_S = 0.1
+TAKEN_IN_S = 0.25
 """After this time a change is known to every worker."""
 
 
@@ -201,6 +202,9 @@ def find_free_port() -> int:
 def clean_environment(**extra: str) -> dict[str, str]:
     """The environment without settings that the one who runs the tests may have, but with where our modules are."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MINTMARK_")}
+    if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
+        # Each command would compile everything anew.
+        kept["PYTHONPYCACHEPREFIX"] = str(REPOSITORY / ".cache" / "bytecode")
     return kept | extra
 
 

@@ -6,7 +6,6 @@ A model beside the server knows of each token why it would be dead; hypothesis t
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from mintmark.admin.tenants import invalidate_tokens, suspend_tenant
 from mintmark.admin.upkeep import KeySchedule, purge_expired, tend_keys
 from mintmark.settings import load_settings
 from mintmark.tokens.keys import describe_key_state
-from tests.life.conftest import MEMORY
+from tests.life.conftest import make_folder
 from tests.life.jwts import read_part
 from tests.life.world import Caller, Clock, World, copy_state, inquiry, open_world, token_request
 
@@ -134,7 +133,7 @@ class LifeOfTokens(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.own = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
+        self.own = make_folder()
         assert Template.folder is not None
         state_dir = copy_state(Template.folder / "var", Path(self.own.name))
         self.clock = Clock()

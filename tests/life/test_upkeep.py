@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.life.conftest import make_folder
 from tests.life.serving import PATIENCE_S, LifeServer, read_token
 from tests.life.world import copy_state, inquiry
 
@@ -19,10 +20,12 @@ UPKEEP_S = "0.1"
 
 
 @pytest.fixture(scope="module")
-def tended(empty_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LifeServer]:
+def tended(empty_state: Path) -> Iterator[LifeServer]:
     """A server of two workers that looks for what has expired ten times a second."""
-    state_dir = copy_state(empty_state, tmp_path_factory.mktemp("tended"))
-    with LifeServer(state_dir, workers=2, upkeep_interval_s=UPKEEP_S) as server:
+    with (
+        make_folder() as made,
+        LifeServer(copy_state(empty_state, Path(made)), workers=2, upkeep_interval_s=UPKEEP_S) as server,
+    ):
         server.add_tenant("short", form="opaque", lifetime_s=1)
         server.add_tenant("short-jwt", form="jwt", lifetime_s=1)
         server.add_tenant("long", form="opaque")
