@@ -67,7 +67,9 @@ DIALECTS = ["oauth2", "ciam", "wso2", "oneaccess", "omada"]
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("verb", VERBS)
 async def test_a_change_ends_every_earlier_token_and_no_later_one(world: World, dialect: str, verb: Verb):
-    for tenant, form in (("omada", "jwt"), ("omada2", "opaque")):
+    for tenant, form in (("omada2", "opaque"), ("other", "jwt")):
+        if (dialect, form) == ("omada", "jwt"):
+            continue
         await world.add_tenant(tenant, dialect, form=form, reuse=False)
         caller = await world.add_client(tenant)
         before = await world.token(caller)
@@ -103,9 +105,18 @@ async def test_a_change_of_one_tenant_leaves_the_others_alone(world: World, form
     assert await world.is_active(caller, token)
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
-    ("dialect", "dies"), [("wso2", True), ("oneaccess", False), ("oauth2", False), ("ciam", False), ("omada", False)]
+    ("dialect", "form", "dies"),
+    [
+        ("wso2", "opaque", True),
+        ("wso2", "jwt", True),
+        ("oneaccess", "opaque", False),
+        ("oneaccess", "jwt", False),
+        ("oauth2", "opaque", False),
+        ("oauth2", "jwt", False),
+        ("ciam", "jwt", False),
+        ("omada", "opaque", False),
+    ],
 )
 async def test_a_reset_secret_ends_tokens_where_the_system_does_so(world: World, dialect: str, dies: bool, form: str):
     await world.add_tenant("omada", dialect, form=form, reuse=False)

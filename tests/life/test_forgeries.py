@@ -92,6 +92,16 @@ async def with_another_alg_in_the_header(world: World, caller: Caller, token: st
     return await resign(world, read_part(token, 0) | {"alg": "RS256"}, read_part(token, 1))
 
 
+async def with_the_typ_of_another_kind(world: World, caller: Caller, token: str) -> str:
+    return await resign(world, read_part(token, 0) | {"typ": "token-introspection+jwt"}, read_part(token, 1))
+
+
+async def without_typ(world: World, caller: Caller, token: str) -> str:
+    header = read_part(token, 0)
+    del header["typ"]
+    return await resign(world, header, read_part(token, 1))
+
+
 async def without_kid(world: World, caller: Caller, token: str) -> str:
     header = read_part(token, 0)
     del header["kid"]
@@ -155,6 +165,8 @@ FORGERIES = [
     of_a_foreign_key_under_our_kid,
     with_crit,
     with_another_alg_in_the_header,
+    with_the_typ_of_another_kind,
+    without_typ,
     without_kid,
     with_another_spelling_of_the_signature,
     with_padding,

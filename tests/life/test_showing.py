@@ -88,6 +88,21 @@ async def test_a_scope_that_the_token_lacks_is_asked_for_in_the_query(world: Wor
         assert answer.headers["www-authenticate"].endswith(POINTER)
 
 
+@pytest.mark.rfc("6750", "3.1")
+@pytest.mark.parametrize("form", ["jwt", "opaque"])
+@pytest.mark.parametrize(("audience", "status"), [("api1", 200), ("api2", 200), ("api3", 401), ("api", 401)])
+async def test_an_audience_that_the_token_is_not_meant_for_is_asked_for_in_the_query(
+    world: World, form: str, audience: str, status: int
+):
+    await world.add_tenant("std", form=form)
+    caller = await world.add_client("std", audience=("api1", "api2"))
+    answer = await world.send(show("std", f"Bearer {await world.token(caller)}", f"?audience={audience}"))
+
+    assert answer.status == status
+    assert answer.headers.get("x-audience") == ("api1 api2" if status == 200 else None)
+    assert status == 200 or answer.json["error"] == "invalid_token"
+
+
 @pytest.mark.rfc("6750", "2.3")
 async def test_a_token_in_the_query_is_not_shown(world: World):
     await world.add_tenant("std")
