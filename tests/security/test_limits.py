@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from mintmark.http.limits import MAX_PIPELINED
 from tests.endpoints.servers import Server, receive_all
 from tests.endpoints.systems import DEFAULT, FORM, ask, basic
 
@@ -151,13 +152,57 @@ def test_a_larger_header_block_is_refused_behind_another_request_too(server: Ser
 
 
 def test_requests_that_are_small_one_by_one_may_be_many_at_once(server: Server):
-    one = LINE.replace(b"connection: close\r\n", b"") + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
-    octets = one * 400
+    one = with_length(BODY, None, headers_of(3000)).replace(b"connection: close\r\n", b"")
+    octets = one * MAX_PIPELINED
     assert len(octets) > 2 * HEADER_LIMIT
 
     answer = server.send_octets(octets + with_length(BODY))
 
-    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 401
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == MAX_PIPELINED + 1
+
+
+def test_a_connection_that_queues_more_requests_than_may_wait_is_cut_off(server: Server):
+    one = b"GET /oauth2/jwks HTTP/1.1\r\nhost: x\r\n\r\n"
+
+    answer = server.send_octets(one * 1000)
+
+    assert answer.count(b"HTTP/1.1 ") <= MAX_PIPELINED
+
+
+# What has more than one meaning.
+
+
+@pytest.mark.rfc("9112", "3.2")
+@pytest.mark.parametrize("hosts", [b"", b"host: x\r\nhost: x\r\n", b"host: x\r\nHOST: y\r\n"])
+def test_a_request_without_one_host_is_refused(server: Server, hosts: bytes):
+    answer = server.send_octets(with_length(BODY).replace(b"host: x\r\n", hosts))
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.rfc("9112", "3.2")
+def test_http_1_0_needs_no_host_but_bears_no_two(server: Server):
+    old = with_length(BODY).replace(b"HTTP/1.1", b"HTTP/1.0")
+
+    assert server.send_octets(old.replace(b"host: x\r\n", b"")).startswith(b"HTTP/1.1 200 ")
+    assert server.send_octets(old.replace(b"host: x\r\n", b"host: x\r\nhost: y\r\n")).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.rfc("9112", "6.1")
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"gzip\r\ntransfer-encoding: chunked", b"gzip"])
+def test_a_transfer_coding_other_than_chunked_is_not_implemented(server: Server, coding: bytes):
+    answer = server.send_octets(in_chunks(BODY).replace(b": chunked", b": " + coding))
+
+    assert answer.startswith(b"HTTP/1.1 501 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.rfc("9112", "9.3.2")
+def test_a_refusal_never_passes_for_the_answer_of_an_earlier_request(server: Server):
+    answer = server.send_octets(with_length(BODY).replace(b"connection: close\r\n", b"") + b"GET / HTTP/1.1\r\n\r\n")
+
+    assert not answer.startswith(b"HTTP/1.1 400 ")
 
 
 # Trailers: RFC 9110 section 6.5.
@@ -204,7 +249,7 @@ def test_trailers_are_bounded_with_the_whole_request(server: Server, trailers: b
         LINE + b"content-length: 99999999999999999999999\r\n\r\n",
         LINE + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         LINE + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
-        LINE + b"transfer-encoding: gzip\r\n\r\nabc",
+        LINE + b"transfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
     ],
 )
 def test_octets_that_are_no_request_get_400_or_nothing(server: Server, octets: bytes):

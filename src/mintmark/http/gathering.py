@@ -12,11 +12,12 @@ INTERIM: Final = b"HTTP/1.1 1"
 class GatheringTransport:
     """Holds the head of an answer until its body, its end or the connection's end. As much of a transport as needed."""
 
-    __slots__ = ("_head", "_transport", "get_extra_info", "is_closing")
+    __slots__ = ("_head", "_transport", "abort", "get_extra_info", "is_closing")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._head = b""
+        self.abort = transport.abort
         self.is_closing = transport.is_closing
         self.get_extra_info = transport.get_extra_info
 

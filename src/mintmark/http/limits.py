@@ -1,4 +1,6 @@
-"""uvicorn's HTTP protocol with bounds of its own: on the size of a header block, and on the time to send a request.
+"""uvicorn's HTTP protocol with bounds of its own: on headers, on requests in a queue, on the time to send and to read.
+
+It refuses too what could be framed or routed in two ways: no Host or two, a transfer coding that nobody here decodes.
 
 What breaks a bound loses its connection, and nothing else is harmed.
 """
@@ -6,7 +8,7 @@ What breaks a bound loses its connection, and nothing else is harmed.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -16,6 +18,8 @@ MAX_HEADER_OCTETS: Final = 32 * 1024
 MAX_REQUEST_OCTETS: Final = 2 * 1024 * 1024
 """All that one request may be made of: more than a body that is read on only to be refused, and its chunks' lengths."""
 MAX_SENDING_S: Final = 10.0
+MAX_PIPELINED: Final = 32
+"""Requests that may wait behind the one that is being answered."""
 FIELD_OVERHEAD: Final = 4
 """A colon, a space and a line's end: what a header costs beside its name and value."""
 
@@ -29,10 +33,23 @@ SENDER_TOO_SLOW: Final = (
     b"content-type: application/json\r\ncontent-length: 27\r\nconnection: close\r\n\r\n"
     b'{"error":"request_timeout"}'
 )
+WRONG_HOST: Final = (
+    b"HTTP/1.1 400 Bad Request\r\n"
+    b"content-type: application/json\r\ncontent-length: 22\r\nconnection: close\r\n\r\n"
+    b'{"error":"wrong_host"}'
+)
+UNKNOWN_CODING: Final = (
+    b"HTTP/1.1 501 Not Implemented\r\n"
+    b"content-type: application/json\r\ncontent-length: 35\r\nconnection: close\r\n\r\n"
+    b'{"error":"unknown_transfer_coding"}'
+)
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection. `sending_since` is the loop's time at which an unfinished request began, or None."""
+    """One connection. `sending_since` is the loop's time at which an unfinished request began, or None.
+
+    `unread_since` is when the caller was first seen to leave its answers unread, or a closed connection open.
+    """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -41,6 +58,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._segment_octets = 0
         self._is_in_headers = True
         self.sending_since: float | None = None
+        self.unread_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is a slow sender too."""
@@ -70,17 +88,44 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.sending_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
-        """A header block is whole: it is refused before the application hears of it when it is too large."""
+        """A header block is whole: what is wrong with it is found before the application hears of it."""
         self._is_in_headers = False
         # The octets received bound those of the block, and are at hand; only a doubtful block is measured.
         # A block behind another request of the same segment was not counted: there the segment is the bound.
         bound = max(self._header_octets, self._segment_octets)
         if bound > MAX_HEADER_OCTETS and self._measure_headers() > MAX_HEADER_OCTETS:
-            self._cut_off(HEADERS_TOO_LARGE)
-            raise ValueError("header block too large")
+            self._refuse(HEADERS_TOO_LARGE)
+        if len(self.pipeline) >= MAX_PIPELINED:
+            # Reading is paused meanwhile, but each answer resumes it: the queue would grow faster than it is answered.
+            self._refuse(b"")
+        self._require_one_meaning()
         super().on_headers_complete()
         # What comes behind the body is a trailer, and must not pass for a header. RFC: 9110 section 6.5.1.
         self.headers = []
+
+    def _require_one_meaning(self) -> None:
+        """Refuse what another server on the way may read as another request. RFC: 9112 sections 3.2 and 6.1."""
+        names = [name for name, _ in self.headers]
+        hosts = names.count(b"host")
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            self._refuse(WRONG_HOST)
+        if b"transfer-encoding" in names:
+            codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+            if codings != [b"chunked"]:
+                self._refuse(UNKNOWN_CODING)
+
+    def _refuse(self, answer: bytes) -> NoReturn:
+        """Cut the connection off from within the parser, which must hear of it by an exception."""
+        # Where an earlier request still waits for its answer, the refusal would pass for that answer.
+        earlier: RequestResponseCycle | None = self.cycle
+        is_behind = earlier is not None and not earlier.response_complete
+        self._cut_off(b"" if is_behind else answer)
+        raise ValueError("refused")
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser cannot read: not behind a refusal of ours."""
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
 
     def _measure_headers(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in self.headers)
@@ -97,10 +142,29 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_headers = True
         super().on_message_complete()
 
+    def resume_writing(self) -> None:
+        """The caller reads again, however slowly."""
+        super().resume_writing()
+        self.unread_since = None
+
     def cut_off_if_slow(self, now: float) -> None:
-        """Close the connection when its request has been unfinished for too long. `now` is the loop's time."""
+        """Close the connection when its request is unfinished, or its answers unread, for too long.
+
+        Args:
+            now: the loop's time.
+        """
+        self._abort_if_unread(now)
         if self.sending_since is not None and now - self.sending_since > MAX_SENDING_S:
             self._cut_off(b"" if self._is_answering() else SENDER_TOO_SLOW)
+
+    def _abort_if_unread(self, now: float) -> None:
+        """To close is not enough here: a transport that closes waits until its last octet has been read."""
+        if not self.flow.write_paused and not self.transport.is_closing():
+            self.unread_since = None
+        elif self.unread_since is None:
+            self.unread_since = now
+        elif now - self.unread_since > MAX_SENDING_S:
+            self._answers.abort()
 
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # None until the first request
