@@ -46,6 +46,14 @@ TOKENS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def the_terminal_counts() -> Iterator[None]:
+    """Also where the tests were started by `nohup`, which every child would inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 CALLER = httpx.Client(verify=False, timeout=PATIENCE_S, limits=httpx.Limits(max_keepalive_connections=0))
 """Each request on a connection of its own, so that any worker may take it."""
 
@@ -81,7 +89,7 @@ def dump(database: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_request_in_hand_is_finished_and_the_end_is_clean(demo_folder, workers, signum):
     with serve_demo(demo_folder, "--workers", str(workers)) as (serving, url):
         with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=PATIENCE_S) as caller:
@@ -110,6 +118,39 @@ def test_ctrl_c_in_a_terminal_reaches_every_process_and_ends_cleanly(demo_folder
 def test_a_stop_right_after_the_start_is_clean(demo_folder, workers):
     with serve_demo(demo_folder, "--workers", str(workers)) as (serving, _):
         assert serving.stop() == 0
+
+
+def test_workers_end_with_a_supervisor_that_is_killed(demo_folder):
+    with serve_demo(demo_folder, "--workers", "2") as (serving, url):
+        get_token(url)
+        workers = serving.workers()
+        assert len(workers) == 2
+        serving.process.kill()
+        serving.wait()
+        wait_until(lambda: not any(is_running(pid) for pid in workers))
+    with pytest.raises(httpx.ConnectError):
+        get_token(url)
+
+
+def is_running(pid: int) -> bool:
+    """Where nobody takes in orphans, one that has ended stays as a zombie."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def test_the_end_of_the_terminal_does_not_end_what_nohup_started(demo_folder):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with serve_demo(demo_folder, "--workers", "2") as (serving, url):
+            signal.signal(signal.SIGHUP, before)
+            os.killpg(serving.process.pid, signal.SIGHUP)
+            time.sleep(0.2)
+            get_token(url)
+            assert serving.stop() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_killed_worker_is_replaced(demo_folder):

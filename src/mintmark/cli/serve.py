@@ -7,7 +7,7 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +15,13 @@ import uvloop
 
 from mintmark.admin.demo import DEMO, DEMO_LISTENERS, load_demo
 from mintmark.admin.deployment import initialize, open_deployment
-from mintmark.app import build_application
+from mintmark.app import build_application, check_tenants
 from mintmark.cli.options import add_command, read_settings
 from mintmark.http.certificate import ensure_certificate
 from mintmark.http.listeners import Listener, bind_sockets, is_loopback, load_tls, parse_listener
 from mintmark.http.proxy import parse_networks
 from mintmark.http.serving import Binding, HttpServer
-from mintmark.http.supervisor import STOP_SIGNALS, Supervisor
+from mintmark.http.supervisor import STOP_SIGNALS, RunWorker, Supervisor
 from mintmark.logs import configure_logs
 from mintmark.protocol.errors import SettingsError
 from mintmark.settings import Settings
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     _announce(listeners, is_demo=arguments.demo)
     run_worker = _worker_of(settings, bound)
     if settings.workers == 1:
-        return run_worker(0)
+        return run_worker(0, None)
     return Supervisor(run_worker, settings.workers, settings.shutdown_grace_s).run()
 
 
@@ -118,6 +118,7 @@ async def _prepare(settings: Settings, *, is_demo: bool) -> None:
             await load_demo(administration)
             if settings.tls_certificate == settings.state_dir / CERTIFICATE and settings.tls_private_key:
                 ensure_certificate(settings.tls_certificate, settings.tls_private_key)
+        await check_tenants(administration)
     finally:
         await administration.store.close()
 
@@ -133,21 +134,36 @@ def _announce(listeners: Sequence[Listener], *, is_demo: bool) -> None:
     sys.stdout.flush()
 
 
-def _worker_of(settings: Settings, bound: Sequence[BoundListener]) -> Callable[[int], int]:
-    def run_worker(number: int) -> int:
+def _worker_of(settings: Settings, bound: Sequence[BoundListener]) -> RunWorker:
+    def run_worker(number: int, lifeline: int | None) -> int:
         sockets = [(listener, by_worker[number]) for listener, by_worker in bound]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(settings, sockets))
+            return runner.run(_serve(settings, sockets, lifeline))
 
     return run_worker
 
 
-async def _serve(settings: Settings, sockets: Sequence[tuple[Listener, list[socket.socket]]]) -> int:
-    """Serve in this process until SIGINT or SIGTERM, then finish what is in hand."""
-    stop = asyncio.Event()
+def _listen_for_the_end(lifeline: int | None) -> asyncio.Event:
+    """Return what is set by a stop signal, or by the end of the parent at the other end of the lifeline."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def on_parent_gone(pipe: int) -> None:
+        loop.remove_reader(pipe)  # it would be called without end
+        stop.set()
+
     for name in STOP_SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        loop.add_signal_handler(name, stop.set)
+    if lifeline is not None:
+        loop.add_reader(lifeline, on_parent_gone, lifeline)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    return stop
+
+
+async def _serve(
+    settings: Settings, sockets: Sequence[tuple[Listener, list[socket.socket]]], lifeline: int | None
+) -> int:
+    """Serve in this process until it is to stop, then finish what is in hand."""
+    stop = _listen_for_the_end(lifeline)
     application = await build_application(settings, await open_deployment(settings))
     server = HttpServer(
         [

@@ -12,19 +12,25 @@ import structlog
 
 from mintmark.protocol.errors import MintmarkError
 
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+IS_DETACHED: Final = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+"""Started by `nohup`, which asks for the end of the terminal to end nothing."""
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, *(() if IS_DETACHED else (signal.SIGHUP,)))
 RESTART_PAUSE_S: Final = 1.0
 REFUSED: Final = 3
 """The exit code of a worker that found its settings or its store wrong."""
 
 log = structlog.get_logger()
 
-RunWorker = Callable[[int], int]
-"""Runs one worker to its end: its number in, its exit code out."""
+RunWorker = Callable[[int, int | None], int]
+"""Runs one worker to its end, its exit code out. In: its number, and a pipe that ends when its parent does."""
 
 
 class Supervisor:
-    """Runs workers until SIGINT or SIGTERM; the workers then have `grace_s` seconds to finish."""
+    """Runs workers until a stop signal; the workers then have `grace_s` seconds to finish.
+
+    Nothing is ever written to the lifeline: only this process holds its writing end, so that the workers read its end
+    when this process ends, by whatever cause.
+    """
 
     def __init__(self, run_worker: RunWorker, count: int, grace_s: float) -> None:
         self._run_worker = run_worker
@@ -34,6 +40,7 @@ class Supervisor:
         self._is_stopping = False
         self._has_restarted = False
         self._exit_code = 0
+        self._lifeline, self._own_end = os.pipe()
 
     def run(self) -> int:
         """Fork the workers, mind them, and return the exit code: 0 after a clean stop, 1 if they would not start."""
@@ -61,6 +68,7 @@ class Supervisor:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         pid = os.fork()
         if pid == 0:
+            os.close(self._own_end)
             for name in STOP_SIGNALS:
                 signal.signal(name, signal.SIG_DFL)
             # A child must never return into the parent's code: whatever happens, it ends here.
@@ -75,7 +83,7 @@ class Supervisor:
     def _run_reporting(self, number: int) -> int:
         """Run a worker; what ends it would be lost with its process, so it is logged here."""
         try:
-            return self._run_worker(number)
+            return self._run_worker(number, self._lifeline)
         except MintmarkError as error:
             log.error("worker_refused", worker=number, error=str(error))
             return REFUSED
