@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from mintmark.protocol.errors import SettingsError
 
 ENVIRONMENT_PREFIX: Final = "MINTMARK_"
+SERVICE_VARIABLE: Final = re.compile(r"MINTMARK_(SERVICE_.*|PORT|PORT_.*)")
+"""What Kubernetes puts into every container beside a Service named mintmark: none of it is ours."""
 SETTINGS_FILE: Final = Path("mintmark.toml")
 
 
@@ -85,6 +88,13 @@ MIN_ANNOUNCE_S: Final = 300
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
+class Given(NamedTuple):
+    """A value of the right type, and the file, variable or command line that it came from."""
+
+    value: Any
+    origin: str
+
+
 def load_settings(
     file: Path | None, overrides: Mapping[str, Any], environment: Mapping[str, str] = os.environ
 ) -> Settings:
@@ -98,12 +108,18 @@ def load_settings(
     Raises:
         SettingsError: names the file or variable, and the key.
     """
-    values = _from_file(file) | _from_environment(environment)
-    values |= {name: value for name, value in overrides.items() if value is not None}
-    return _convert(values, "command line", strict=True)
+    on_the_line = {name: value for name, value in overrides.items() if value is not None}
+    given = _from_file(file) | _from_environment(environment) | _read_typed(on_the_line, "command line")
+    settings = Settings(**{name: one.value for name, one in given.items()})
+    # Only now: what one source says may be right only beside what another says.
+    for name, is_right, wanted in _bounds(settings):
+        if not is_right:
+            origin = given[name].origin if name in given else "default"
+            raise SettingsError(f"{origin}: {name}: must be {wanted}")
+    return settings
 
 
-def _from_file(file: Path | None) -> dict[str, Any]:
+def _from_file(file: Path | None) -> dict[str, Given]:
     path = file or SETTINGS_FILE
     if file is None and not path.exists():
         return {}
@@ -115,22 +131,20 @@ def _from_file(file: Path | None) -> dict[str, Any]:
         raise SettingsError(f"{path}: not a TOML file: {error}") from error
     for name in values:
         _require_known(name, f"{path}: {name}")
-    _convert(values, str(path), strict=True)
-    return values
+    return _read_typed(values, str(path))
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
+    given: dict[str, Given] = {}
     for variable, text in environment.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX):
+        if not variable.startswith(ENVIRONMENT_PREFIX) or SERVICE_VARIABLE.fullmatch(variable):
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
         _require_known(name, variable)
         is_list = isinstance(FIELDS[name].default, tuple)
-        values[name] = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
-        converted = _convert({name: values[name]}, variable, strict=False)
-        values[name] = getattr(converted, name)
-    return values
+        value = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
+        given |= _read_typed({name: value}, variable, strict=False)
+    return given
 
 
 def _require_known(name: str, origin: str) -> None:
@@ -139,16 +153,14 @@ def _require_known(name: str, origin: str) -> None:
         raise SettingsError(f"{origin}: unknown setting" + (f"; did you mean {close[0]}?" if close else ""))
 
 
-def _convert(values: Mapping[str, Any], origin: str, *, strict: bool) -> Settings:
+def _read_typed(values: Mapping[str, Any], origin: str, *, strict: bool = True) -> dict[str, Given]:
+    """Check names and types of what one source says. `strict`: a number written as text is none."""
     try:
         settings = msgspec.convert(dict(values), Settings, strict=strict, dec_hook=_read_path)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$.")
         raise SettingsError(f"{origin}: {place.rstrip('`')}: {message}") from error
-    for name, is_right, wanted in _bounds(settings):
-        if not is_right:
-            raise SettingsError(f"{origin}: {name}: must be {wanted}")
-    return settings
+    return {name: Given(getattr(settings, name), origin) for name in values}
 
 
 def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
@@ -160,7 +172,11 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ("failures_per_source", settings.failures_per_source >= 1, "1 or more"),
         ("shutdown_grace_s", 0 <= settings.shutdown_grace_s <= 3600, "from 0 to 3600 seconds"),
         ("key_announce_s", settings.key_announce_s >= MIN_ANNOUNCE_S, f"{MIN_ANNOUNCE_S} seconds or more"),
-        ("key_lifetime_s", settings.key_lifetime_s > settings.key_announce_s, "longer than key_announce_s"),
+        (
+            "key_lifetime_s",
+            settings.key_lifetime_s > settings.key_announce_s,
+            f"longer than key_announce_s, {settings.key_announce_s}",
+        ),
         ("upkeep_interval_s", 0.05 <= settings.upkeep_interval_s <= 3600, "from 0.05 to 3600 seconds"),
         ("log_level", settings.log_level in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"),
         ("log_format", settings.log_format in {"text", "json"}, "text or json"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mintmark.protocol.errors import SettingsError
-from mintmark.settings import FIELDS, Settings, load_settings
+from mintmark.settings import FIELDS, SERVICE_VARIABLE, Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -160,3 +160,39 @@ def test_octets_that_are_no_text_are_not_a_toml_file():
     Path("mintmark.toml").write_bytes(b'log_level = "\xff"')
     with pytest.raises(SettingsError, match=r"mintmark\.toml: not a TOML file"):
         load_settings(None, {}, {})
+
+
+def test_bounds_are_checked_over_all_sources_together():
+    announce = {"MINTMARK_KEY_ANNOUNCE_S": "600"}
+    short = {"MINTMARK_KEY_LIFETIME_S": "700", **announce}
+    assert load_settings(None, {}, short).key_lifetime_s == 700
+    assert load_settings(write("key_lifetime_s = 700"), {}, announce).key_lifetime_s == 700
+    assert load_settings(None, {"key_lifetime_s": 700}, announce).key_lifetime_s == 700
+
+
+def test_bounds_that_sources_break_together_are_refused():
+    said = refusal("key_lifetime_s = 700", {"MINTMARK_KEY_ANNOUNCE_S": "700"})
+    assert said == "mintmark.toml: key_lifetime_s: must be longer than key_announce_s, 700"
+    said = refusal(environment={"MINTMARK_KEY_ANNOUNCE_S": "9000000"})
+    assert said == "default: key_lifetime_s: must be longer than key_announce_s, 9000000"
+
+
+def test_a_value_that_another_source_overrides_may_be_out_of_bounds():
+    assert load_settings(write("workers = 0"), {"workers": 3}, {}).workers == 3
+
+
+KUBERNETES = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8080_TCP", "PORT_8080_TCP_ADDR"]
+
+
+@pytest.mark.parametrize("name", KUBERNETES)
+def test_what_kubernetes_says_of_a_service_is_no_setting(name):
+    assert load_settings(None, {}, {f"MINTMARK_{name}": "tcp://10.0.0.1:8080"}) == Settings()
+
+
+@pytest.mark.parametrize("name", ["PORTS", "SERVICE", "PUBLIC_PORT", "XPORT_1"])
+def test_what_only_looks_like_it_still_stops_the_start(name):
+    assert f"MINTMARK_{name}: unknown setting" in refusal(environment={f"MINTMARK_{name}": "x"})
+
+
+def test_no_setting_has_a_name_that_kubernetes_may_use():
+    assert not [name for name in FIELDS if SERVICE_VARIABLE.fullmatch(f"MINTMARK_{name.upper()}")]
