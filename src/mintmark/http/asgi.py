@@ -51,7 +51,7 @@ class AsgiApp:
         path: str = scope["path"]
         route = self.router.find(host, path)
         if route is None:
-            response = self._nothing_here(path)
+            response = self._nothing_here(host, path)
         else:
             response = await self._answer(scope, headers, receive, route)
         length = (b"content-length", b"%d" % len(response.body))
@@ -78,8 +78,8 @@ class AsgiApp:
             answer = TemporarilyUnavailable("temporarily_unavailable") if away else ServerError("server_error")
             return route.refuse(answer, headers).with_headers((b"x-correlation-id", correlation_id.encode()))
 
-    def _nothing_here(self, path: str) -> HttpResponse:
-        dialect = self.router.owner_of_unknown_path(path)
+    def _nothing_here(self, host: str, path: str) -> HttpResponse:
+        dialect = self.router.owner_of_unknown_path(host, path)
         return NOT_FOUND if dialect is None else dialect.encode_error(InvalidRequest("unknown_path"))
 
 

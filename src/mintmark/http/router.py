@@ -8,6 +8,9 @@ In this order:
 4. a path that only one tenant's dialect has;
 5. the default tenant, if its dialect has the path.
 
+A suspended tenant keeps what is its own, and answers nothing there: were its host, prefix or path to fall to another
+tenant, its clients would send their secrets to that one.
+
 All tables are made when the tenants are loaded; a request costs a few dictionary look-ups.
 """
 
@@ -22,19 +25,24 @@ from mintmark.endpoints.route import Route, ServedTenant
 METADATA: Final = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 RESOURCE_METADATA: Final = "/.well-known/oauth-protected-resource"
 TENANT_PREFIX: Final = "/t/"
+SUSPENDED: Final[Mapping[str, Route]] = {}
+"""The routes of every suspended tenant."""
 
 
 class Router:
     """The routes of a set of tenants."""
 
     def __init__(self, tenants: Iterable[ServedTenant]) -> None:
-        served = [tenant for tenant in tenants if not tenant.record.is_suspended]
+        known = list(tenants)
+        served = [tenant for tenant in known if not tenant.record.is_suspended]
         self._by_id = {tenant.record.tenant_id: _tenant_routes(tenant) for tenant in served}
         self._dialects = {tenant.record.tenant_id: tenant.dialect for tenant in served}
         self._by_host = {
-            host: self._by_id[tenant.record.tenant_id] for tenant in served for host in tenant.record.hosts
+            host: self._by_id.get(tenant.record.tenant_id, SUSPENDED)
+            for tenant in known
+            for host in tenant.record.hosts
         }
-        self._by_path = _shared_routes(served)
+        self._by_path = _shared_routes(known)
         self._prefixes = {
             tenant.dialect.definition.wire.path_prefix: tenant.dialect
             for tenant in served
@@ -46,26 +54,27 @@ class Router:
         if path.startswith(TENANT_PREFIX):
             tenant_id, slash, rest = path[len(TENANT_PREFIX) :].partition("/")
             return self._by_id.get(tenant_id, {}).get(slash + rest)
-        if (route := self._find_by_host(host, path)) is not None:
+        own = self._routes_of_host(host)
+        if own is not None and (route := own.get(path)) is not None:
             return route
-        if (route := self._by_path.get(path)) is not None:
+        if own is not SUSPENDED and (route := self._by_path.get(path)) is not None:
             return route
         return self._find_inserted(path)
 
-    def owner_of_unknown_path(self, path: str) -> Dialect | None:
+    def owner_of_unknown_path(self, host: str, path: str) -> Dialect | None:
         """Return the dialect in which an unknown path is to be answered, if one claims it by its prefix."""
         if path.startswith(TENANT_PREFIX):
             tenant_id, slash, rest = path[len(TENANT_PREFIX) :].partition("/")
             dialect = self._dialects.get(tenant_id)
             prefix = dialect.definition.wire.path_prefix if dialect else ""
             return dialect if prefix and (slash + rest).startswith(prefix) else None
+        if self._routes_of_host(host) is SUSPENDED:
+            return None
         return next((dialect for prefix, dialect in self._prefixes.items() if path.startswith(prefix)), None)
 
-    def _find_by_host(self, host: str, path: str) -> Route | None:
+    def _routes_of_host(self, host: str) -> Mapping[str, Route] | None:
         routes = self._by_host.get(host)
-        if routes is None:
-            routes = self._by_host.get(host.rpartition(":")[0])
-        return routes.get(path) if routes is not None else None
+        return self._by_host.get(host.rpartition(":")[0]) if routes is None else routes
 
     def _find_inserted(self, path: str) -> Route | None:
         """`/.well-known/NAME/t/acme`: the issuer's path after the well-known name.
@@ -98,7 +107,10 @@ def _well_known(dialect: Dialect) -> Mapping[str, str]:
 
 
 def _shared_routes(tenants: list[ServedTenant]) -> Mapping[str, Route]:
-    """What a path means when neither prefix nor host names the tenant: orders 3, 4 and 5."""
+    """What a path means when neither prefix nor host names the tenant: orders 3, 4 and 5.
+
+    A suspended tenant owns its paths as before, so that its suspension moves none to another tenant.
+    """
     owners: dict[str, list[ServedTenant]] = {}
     for tenant in tenants:
         for path in (*tenant.dialect.endpoints.values(), *_well_known(tenant.dialect)):
@@ -107,17 +119,19 @@ def _shared_routes(tenants: list[ServedTenant]) -> Mapping[str, Route]:
 
 
 def _shared_route(path: str, owners: list[ServedTenant]) -> Route | None:
+    live = [tenant for tenant in owners if not tenant.record.is_suspended]
     default = next((tenant for tenant in owners if tenant.record.is_default), None)
     chosen = owners[0] if len(owners) == 1 else default
     dialects = {tenant.dialect.name: tenant.dialect for tenant in owners}
     dialect = chosen.dialect if chosen else next(iter(dialects.values()))
     identified = {
         tenant.record.identifier: tenant
-        for tenant in owners
+        for tenant in live
         if tenant.record.identifier is not None and tenant.dialect.name == dialect.name
     }
     name = {own: name for name, own in dialect.endpoints.items()}.get(path) or _well_known(dialect)[path]
+    if chosen in live:
+        return Route(name, dialect, chosen, identified)
     # Only a token request carries an identifier; without one nothing else can name a tenant here.
-    if chosen is None and (name != "token" or len(dialects) > 1 or not identified):
-        return None
-    return Route(name, dialect, chosen, identified)
+    is_named = name == "token" and bool(identified) and (chosen is not None or len(dialects) == 1)
+    return Route(name, dialect, None, identified) if is_named else None

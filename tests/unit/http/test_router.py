@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,12 +67,14 @@ def model(served: list[ServedTenant], host: str, path: str) -> Meaning | None:
             wanted = slash + behind if not rest else rest if not slash else "/nothing"
             return next((alone(one, wanted) for one in live if one.record.tenant_id == name), None)
     for key in (host, host.rpartition(":")[0]):
-        owner = next((one for one in live if key in one.record.hosts), None)
+        owner = next((one for one in served if key in one.record.hosts), None)
         if owner is not None:
+            if owner.record.is_suspended:
+                return None
             if found := alone(owner, path):
                 return found
             break
-    owners = [one for one in live if path in paths_of(one)]
+    owners = [one for one in served if path in paths_of(one)]
     return shared(owners, path) if owners else None
 
 
@@ -80,11 +83,48 @@ def shared(owners: list[ServedTenant], path: str) -> Meaning | None:
     chosen = owners[0] if len(owners) == 1 else next((one for one in owners if one.record.is_default), None)
     dialects = {one.dialect.name for one in owners}
     dialect = chosen.dialect.name if chosen else min(dialects)
-    named = {one.record.identifier for one in owners if one.dialect.name == dialect} - {None}
+    live = [one for one in owners if not one.record.is_suspended]
+    named = {one.record.identifier for one in live if one.dialect.name == dialect} - {None}
     name = paths_of(chosen or owners[0])[path]
-    if chosen is None and (name != "token" or len(dialects) > 1 or not named):
+    if chosen is not None and not chosen.record.is_suspended:
+        return name, dialect, chosen.record.tenant_id, frozenset(map(str, named))
+    if name != "token" or not named or (chosen is None and len(dialects) > 1):
         return None
-    return name, dialect, chosen.record.tenant_id if chosen else None, frozenset(map(str, named))
+    return name, dialect, None, frozenset(map(str, named))
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(served=tenants(), suspended=st.sampled_from(NAMES))
+def test_a_suspension_moves_nothing_to_another_tenant(served: list[ServedTenant], suspended: str):
+    after = [suspend(one) if one.record.tenant_id == suspended else one for one in served]
+    for host in [*HOSTS, "other"]:
+        for path in PATHS:
+            old, new = Router(served).find(host, path), Router(after).find(host, path)
+            if new is not None and new.tenant is not None:
+                assert old is not None
+                assert old.tenant is not None
+                assert new.tenant.record.tenant_id == old.tenant.record.tenant_id, (host, path)
+
+
+def suspend(tenant: ServedTenant) -> ServedTenant:
+    return msgspec.structs.replace(tenant, record=msgspec.structs.replace(tenant.record, is_suspended=True))
+
+
+def test_a_suspended_tenants_host_answers_nothing_in_anothers_dialect():
+    records = [
+        TenantRecord(tenant_id="live", dialect="omada", issuer="https://id.example", is_default=True),
+        TenantRecord(
+            tenant_id="gone",
+            dialect="omada",
+            issuer="https://x.example",
+            hosts=("x.example",),
+            is_suspended=True,
+        ),
+    ]
+    router = Router([ServedTenant(one, DIALECTS[one.dialect], RULES[one.dialect]) for one in records])
+
+    assert router.owner_of_unknown_path("x.example:8443", "/openapi/v1/x") is None
+    assert router.owner_of_unknown_path("id.example", "/openapi/v1/x") is DIALECTS["omada"]
 
 
 def meaning_of(route: Route | None) -> Meaning | None:
@@ -116,8 +156,8 @@ def without_identifiers(meaning: Meaning | None) -> tuple[object, ...] | None:
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(served=tenants())
 def test_only_a_live_tenants_dialect_claims_unknown_paths(served: list[ServedTenant]):
-    dialect = Router(served).owner_of_unknown_path("/openapi/v1/x")
+    dialect = Router(served).owner_of_unknown_path("", "/openapi/v1/x")
     has_omada = any(one.dialect.name == "omada" and not one.record.is_suspended for one in served)
 
     assert (dialect is not None) == has_omada
-    assert Router(served).owner_of_unknown_path("/elsewhere") is None
+    assert Router(served).owner_of_unknown_path("", "/elsewhere") is None
