@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from mintmark.authentication.secrets import generate_secret
 from mintmark.http.asgi import AsgiApp
@@ -67,6 +68,19 @@ async def test_named_proxies_in_a_row_are_walked_back(behind: InProcess):
 async def test_an_address_that_is_none_leaves_the_proxy_as_the_caller(behind: InProcess, value: str):
     assert await fail(behind.app, PROXY, ("x-forwarded-for", value)) == 401
     assert await fail(behind.app, PROXY) == 429
+
+
+@pytest.mark.parametrize(("peer", "times"), [("127.0.0.1", 1), ("::1", 1), (STRANGER, 0), (PROXY, 0)])
+async def test_a_proxy_on_this_host_that_nobody_named_is_warned_of_once(behind: InProcess, peer: str, times: int):
+    with capture_logs() as logged:
+        await fail(behind.app, peer)
+        assert not [one for one in logged if one["event"] == "forwarded_for_ignored"]
+        for _ in range(3):
+            await fail(behind.app, peer, via("192.0.2.1"))
+
+    warnings = [one for one in logged if one["event"] == "forwarded_for_ignored"]
+    assert [one["log_level"] for one in warnings] == ["warning"] * times
+    assert all(f"--trusted-proxy {peer}" in one["hint"] for one in warnings)
 
 
 # Plain HTTP.

@@ -10,7 +10,11 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
+import structlog
+
 from mintmark.protocol.errors import InvalidRequest, SettingsError
+
+log = structlog.get_logger()
 
 Network = IPv4Network | IPv6Network
 
@@ -34,6 +38,7 @@ class ProxyTrust:
     def __init__(self, proxies: tuple[Network, ...], *, needs_tls: bool) -> None:
         self._proxies = proxies
         self._needs_tls = needs_tls
+        self._has_warned = False
         self._is_trusted = lru_cache(maxsize=4096)(self._lies_in_a_named_network)
 
     def source_of(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
@@ -46,7 +51,17 @@ class ProxyTrust:
         trusted = bool(self._proxies) and self._is_trusted(peer)
         if self._needs_tls and not (trusted and _last(headers.get(b"x-forwarded-proto")) == "https"):
             raise InvalidRequest("tls_required", f"from {peer}")
-        return self._farthest_known(peer, headers.get(b"x-forwarded-for")) if trusted else peer
+        forwarded = headers.get(b"x-forwarded-for")
+        if trusted:
+            return self._farthest_known(peer, forwarded)
+        if forwarded is not None and not self._has_warned and _is_loopback(peer):
+            self._warn_of_unnamed_proxy(peer)
+        return peer
+
+    def _warn_of_unnamed_proxy(self, peer: str) -> None:
+        """Once: a proxy on this host makes all callers one, whose failures throttle everybody."""
+        self._has_warned = True
+        log.warning("forwarded_for_ignored", peer=peer, hint=f"if it is your proxy, name it: --trusted-proxy {peer}")
 
     def _farthest_known(self, peer: str, forwarded: bytes | None) -> str:
         """Walk back over the addresses that named proxies wrote, to the first that is none of theirs."""
@@ -69,6 +84,10 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_loopback(text: str) -> bool:
+    return _is_address(text) and ip_address(text).is_loopback
 
 
 def _last(value: bytes | None) -> str:
