@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import pytest
 
-from mintmark.protocol.errors import AlreadyExists, NotFound, StoreUnavailable
+from mintmark.protocol.errors import AlreadyExists, NotFound, StoreError, StoreUnavailable
 from mintmark.store.interface import Store
 from mintmark.store.records import ReusableToken, ReuseSlot, TenantRecord, TokenRecord
 
@@ -42,7 +43,7 @@ class TenantConformance:
             created_at=NOW,
         )
         await store.tenants.add(acme, [])
-        assert await store.tenants.find("acme") == acme
+        assert first_generation(await store.tenants.find("acme")) == acme
 
     async def test_an_unknown_tenant_is_none(self, store: Store) -> None:
         assert await store.tenants.find("nobody") is None
@@ -76,27 +77,31 @@ class TenantConformance:
         await store.tenants.add(tenant("third"), [])
         if other.tenant_id != "acme":
             with pytest.raises(AlreadyExists):
-                await store.tenants.replace(msgspec.structs.replace(other, tenant_id="third"))
+                await store.tenants.change(
+                    "third", {name: getattr(other, name) for name in ("hosts", "identifier", "is_default")}
+                )
 
     async def test_any_number_of_tenants_are_not_the_default(self, store: Store) -> None:
         for name in ("a", "b", "c"):
             await store.tenants.add(tenant(name), [])
         assert len(await store.tenants.list()) == 3
 
-    async def test_a_replaced_tenant_is_found_in_its_new_form(self, store: Store) -> None:
-        await store.tenants.add(tenant(hosts=("a.example", "b.example")), [])
-        changed = tenant(hosts=("b.example", "c.example"), is_suspended=True, identifier="x")
-        await store.tenants.replace(changed)
-        assert await store.tenants.find("acme") == changed
+    async def test_a_change_of_a_tenant_writes_what_it_names_and_answers_the_whole(self, store: Store) -> None:
+        await store.tenants.add(tenant(hosts=("a.example", "b.example"), token_rules={"lifetime_s": 60}), [])
+        await store.tenants.change("acme", {"is_suspended": True})
+        answered = await store.tenants.change("acme", {"hosts": ("b.example", "c.example"), "identifier": "x"})
+        wanted: dict[str, Any] = {"hosts": ("b.example", "c.example"), "is_suspended": True, "identifier": "x"}
+        assert first_generation(answered) == tenant(token_rules={"lifetime_s": 60}, **wanted)
+        assert await store.tenants.find("acme") == answered
 
     async def test_a_host_given_up_is_free_for_another(self, store: Store) -> None:
         await store.tenants.add(tenant(hosts=("a.example",)), [])
-        await store.tenants.replace(tenant())
+        await store.tenants.change("acme", {"hosts": ()})
         await store.tenants.add(tenant("other", hosts=("a.example",)), [])
 
-    async def test_replacing_an_unknown_tenant_is_not_found(self, store: Store) -> None:
+    async def test_changing_an_unknown_tenant_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFound):
-            await store.tenants.replace(tenant("nobody"))
+            await store.tenants.change("nobody", {"is_suspended": True})
 
 
 class ClientConformance:
@@ -174,17 +179,42 @@ class ClientConformance:
         assert found is not None
         assert [each.secret_id for each in found.secrets] == ["new", "middle", "old"]
 
-    async def test_replacing_a_client_leaves_its_secrets(self, store: Store) -> None:
+    async def test_a_change_of_a_client_writes_what_it_names_and_answers_the_whole(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client(secrets=(secret("s1"),), scope=("read",))])
+        await store.clients.change("acme", "meter", {"is_disabled": True})
+        answered = await store.clients.change("acme", "meter", {"resources": ("https://api.example",)})
+        wanted: dict[str, Any] = {"scope": ("read",), "is_disabled": True, "resources": ("https://api.example",)}
+        assert first_generation(answered) == client(secrets=(secret("s1"),), **wanted)
+        assert await store.clients.find("acme", "meter") == answered
+
+    async def test_changing_an_unknown_client_is_not_found(self, store: Store) -> None:
+        for changes in ({}, {"is_disabled": True}):
+            with pytest.raises(NotFound):
+                await store.clients.change("acme", "nobody", changes)
+
+    @pytest.mark.parametrize("bump", [False, True])
+    async def test_a_reset_leaves_one_secret_and_bumps_when_told(self, store: Store, bump: bool) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client(secrets=(secret("s2"), secret("s1")))])
+        before = await store.clients.find("acme", "meter")
+        await store.clients.reset_secrets(secret("s3"), bump=bump)
+        after = await store.clients.find("acme", "meter")
+        assert before is not None
+        assert first_generation(after) == client(secrets=(secret("s3"),))
+        assert after is not None
+        assert (after.generation != before.generation) is bump
+
+    async def test_a_reset_that_fails_leaves_the_old_secrets(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
         await store.clients.add([client(secrets=(secret("s1"),))])
-        changed = client(is_disabled=True, resources=("https://api.example",))
-        await store.clients.replace(changed)
-        found = first_generation(await store.clients.find("acme", "meter"))
-        assert found == msgspec.structs.replace(changed, secrets=(secret("s1"),))
-
-    async def test_replacing_an_unknown_client_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFound):
-            await store.clients.replace(client("nobody"))
+            await store.clients.reset_secrets(secret("s2", "nobody"))
+        before = await store.clients.find("acme", "meter")
+        broken = msgspec.structs.replace(secret("s2"), hash=None)
+        with pytest.raises(StoreError):
+            await store.clients.reset_secrets(broken, bump=True)
+        assert await store.clients.find("acme", "meter") == before
 
     async def test_a_removed_client_is_gone_with_its_secrets(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
@@ -246,7 +276,7 @@ class KeyConformance:
 
     async def test_a_replaced_key_is_found_in_its_new_form(self, store: Store) -> None:
         await store.tenants.add(tenant(), [key("k")])
-        changed = key("k", active_from=2, sealed=b"", revoked_at=NOW, destroy_at=NOW + 1)
+        changed = key("k", active_from=2, sealed=b"", revoked_at=NOW)
         await store.keys.replace(changed)
         assert await store.keys.list("acme") == [changed]
 
@@ -317,7 +347,7 @@ class TokenConformance:
                 store.tokens.add([token("a")]),
                 store.clients.add([client()]),
                 store.tokens.add_reusable(token("b"), slot(), b"b", NOW),
-                store.clients.replace(client("nobody")),
+                store.clients.change("acme", "nobody", {"is_disabled": True}),
                 store.tokens.add([token("c")]),
             ]
         )
@@ -391,18 +421,27 @@ class DeploymentConformance:
         await store.deployment.put_fact("check", "two")
         assert await store.deployment.find_fact("check") == "two"
 
+    async def test_of_parallel_first_facts_one_stands(self, store: Store, another_process: Store) -> None:
+        puts = [
+            each.deployment.put_fact_if_absent("root", str(n)) for n, each in enumerate([store, another_process] * 5)
+        ]
+        standing = set(await asyncio.gather(*puts))
+        assert standing == {await store.deployment.find_fact("root")}
+        assert standing == {await store.deployment.put_fact_if_absent("root", "later")}
+
     async def test_every_registered_change_raises_the_revision(self, store: Store) -> None:
         seen = [await store.deployment.revision()]
         for change in (
             store.tenants.add(tenant(), []),
-            store.tenants.replace(tenant(is_suspended=True)),
+            store.tenants.change("acme", {"is_suspended": True}),
             store.tenants.bump_generation("acme"),
             store.clients.add([client()]),
-            store.clients.replace(client(is_disabled=True)),
-            store.clients.replace(client(), bump=True),
+            store.clients.change("acme", "meter", {"is_disabled": True}),
+            store.clients.change("acme", "meter", {"is_disabled": False}, bump=True),
             store.clients.bump_generation("acme", "meter"),
             store.clients.add_secret(secret("s")),
-            store.clients.remove_secret("acme", "meter", "s"),
+            store.clients.reset_secrets(secret("s2")),
+            store.clients.remove_secret("acme", "meter", "s2"),
             store.clients.remove("acme", "meter"),
             store.keys.add(key("k")),
             store.keys.replace(key("k", active_from=3)),
@@ -424,7 +463,7 @@ class DeploymentConformance:
 
     async def test_a_change_that_failed_leaves_the_revision(self, store: Store) -> None:
         with pytest.raises(NotFound):
-            await store.clients.replace(client("nobody"))
+            await store.clients.change("acme", "nobody", {"is_disabled": True})
         with pytest.raises(NotFound):
             await store.clients.bump_generation("acme", "nobody")
         assert await store.deployment.revision() == 0
@@ -433,7 +472,7 @@ class DeploymentConformance:
         before = await another_process.deployment.revision()
         await store.tenants.add(tenant(), [])
         assert await another_process.deployment.revision() > before
-        assert await another_process.tenants.find("acme") == tenant()
+        assert await another_process.tenants.find("acme") == await store.tenants.find("acme")
 
 
 class LifeConformance:

@@ -31,44 +31,51 @@ async def is_there(store: Store, *names: str) -> list[bool]:
 
 
 class GenerationConformance:
-    async def test_a_bump_raises_a_tenants_generation_and_nothing_else(self, store: Store) -> None:
+    async def test_a_bump_changes_a_tenants_generation_and_nothing_else(self, store: Store) -> None:
         acme = tenant(hosts=("a.example",), token_rules={"lifetime_s": 60})
         await store.tenants.add(acme, [])
         before = await tenant_generation(store)
         await store.tenants.bump_generation("acme")
-        assert await tenant_generation(store) > before
+        assert await tenant_generation(store) != before
         assert first_generation(await store.tenants.find("acme")) == acme
 
-    async def test_a_bump_raises_one_clients_generation_and_nothing_else(self, store: Store) -> None:
+    async def test_a_bump_changes_one_clients_generation_and_nothing_else(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
         await store.clients.add([client(), client("other")])
         before = await client_generation(store), await tenant_generation(store)
         other = await store.clients.find("acme", "other")
         await store.clients.bump_generation("acme", "meter")
-        assert await client_generation(store) > before[0]
+        assert await client_generation(store) != before[0]
         assert await tenant_generation(store) == before[1]
         assert await store.clients.find("acme", "other") == other
         assert first_generation(await store.clients.find("acme", "meter")) == client()
 
-    @pytest.mark.parametrize("written", [0, 1, 10**9])
-    async def test_a_generation_is_never_written_back(self, store: Store, written: int) -> None:
-        await store.tenants.add(tenant(), [])
-        await store.clients.add([client()])
-        await store.tenants.bump_generation("acme")
-        await store.clients.bump_generation("acme", "meter")
+    async def test_a_generation_cannot_be_written(self, store: Store) -> None:
+        await store.tenants.add(tenant(generation=7), [])
+        await store.clients.add([client(generation=7)])
         before = await tenant_generation(store), await client_generation(store)
-        await store.tenants.replace(tenant(generation=written))
-        await store.clients.replace(client(generation=written))
+        assert 7 not in before
+        with pytest.raises(KeyError):
+            await store.tenants.change("acme", {"generation": 8})
+        with pytest.raises(KeyError):
+            await store.clients.change("acme", "meter", {"generation": 8})
+        await store.tenants.change("acme", {"is_suspended": True})
+        await store.clients.change("acme", "meter", {"is_disabled": True})
         assert (await tenant_generation(store), await client_generation(store)) == before
+
+    async def test_the_clients_of_one_call_have_each_a_generation_of_its_own(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        await store.clients.add([client(f"c{number}") for number in range(20)])
+        assert len({each.generation for each in await store.clients.page("acme", "", 20)}) == 20
 
     async def test_a_new_form_and_a_bump_come_together(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
         await store.clients.add([client()])
         before = await tenant_generation(store), await client_generation(store)
-        await store.tenants.replace(tenant(is_suspended=True), bump=True)
-        await store.clients.replace(client(is_disabled=True), bump=True)
-        assert await tenant_generation(store) > before[0]
-        assert await client_generation(store) > before[1]
+        await store.tenants.change("acme", {"is_suspended": True}, bump=True)
+        await store.clients.change("acme", "meter", {"is_disabled": True}, bump=True)
+        assert await tenant_generation(store) != before[0]
+        assert await client_generation(store) != before[1]
         assert first_generation(await store.tenants.find("acme")) == tenant(is_suspended=True)
         assert first_generation(await store.clients.find("acme", "meter")) == client(is_disabled=True)
 
@@ -77,21 +84,21 @@ class GenerationConformance:
         await store.tenants.add(tenant("other", hosts=("taken.example",)), [])
         before = await tenant_generation(store)
         with pytest.raises(AlreadyExists):
-            await store.tenants.replace(tenant(hosts=("taken.example",)), bump=True)
+            await store.tenants.change("acme", {"hosts": ("taken.example",)}, bump=True)
         assert await tenant_generation(store) == before
 
     async def test_bumping_what_is_unknown_is_not_found(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
         for call in (
             store.tenants.bump_generation("nobody"),
-            store.tenants.replace(tenant("nobody"), bump=True),
+            store.tenants.change("nobody", {"is_suspended": True}, bump=True),
             store.clients.bump_generation("acme", "nobody"),
-            store.clients.replace(client("nobody"), bump=True),
+            store.clients.change("acme", "nobody", {"is_disabled": True}, bump=True),
         ):
             with pytest.raises(NotFound):
                 await call
 
-    async def test_a_client_registered_again_has_a_later_generation_than_ever(self, store: Store) -> None:
+    async def test_a_client_registered_again_has_a_generation_that_it_never_had(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
         seen = []
         for _ in range(3):
@@ -100,13 +107,13 @@ class GenerationConformance:
             await store.clients.bump_generation("acme", "meter")
             seen.append(await client_generation(store))
             await store.clients.remove("acme", "meter")
-        assert seen == sorted(set(seen))
+        assert len(set(seen)) == 6
 
-    async def test_no_bump_of_parallel_ones_is_lost(self, store: Store, another_process: Store) -> None:
+    async def test_parallel_bumps_end_in_one_new_generation(self, store: Store, another_process: Store) -> None:
         await store.tenants.add(tenant(), [])
         before = await tenant_generation(store)
         await asyncio.gather(*(each.tenants.bump_generation("acme") for each in [store, another_process] * 10))
-        assert await tenant_generation(store) >= before + 20
+        assert await tenant_generation(store) != before
         assert await another_process.tenants.find("acme") == await store.tenants.find("acme")
 
 

@@ -22,12 +22,13 @@ from sqlalchemy.dialects import sqlite
 import mintmark
 from mintmark.protocol.errors import AlreadyExists, SettingsError, StoreError, StoreUnavailable
 from mintmark.store import batching
+from mintmark.store import sqlite as sqlite_files
 from mintmark.store.schema import migrate, schema_state
 from mintmark.store.sql_store import SqlStore
 from mintmark.store.tokens import REMOVE_FAMILY
 from mintmark.store.upkeep import MORTAL
 
-from .samples import NOW, digest, refresh, slot, token
+from .samples import NOW, digest, refresh, slot, tenant, token
 
 CHILDREN = Path(__file__).parent / "children.py"
 SOURCE = Path(mintmark.__file__).parents[1]
@@ -339,6 +340,67 @@ class TestTrouble:
             await store.tokens.add([token("late")])
         await store.tokens.add([token("next")])
         assert await store.tokens.find(digest("late")) is None
+
+    async def test_a_start_waits_for_no_writer(self, path: Path, url: str) -> None:
+        await SqlStore.open(url).close()
+        with write_lock_held(path):
+            store = await asyncio.wait_for(asyncio.to_thread(SqlStore.open, url), 5)
+        await store.close()
+
+    async def test_a_lock_that_nobody_gives_back_ends_a_migration(
+        self, path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sqlite_files, "LOCK_WAIT_S", 0.1)
+        await SqlStore.open(url).close()
+        with write_lock_held(path), pytest.raises(StoreUnavailable, match="locked"):
+            await asyncio.wait_for(asyncio.to_thread(migrate, url), 5)
+        migrate(url)
+
+    async def test_the_writer_outlives_any_error_and_tells_it_to_each_caller(
+        self, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise RuntimeError("a fault of ours")
+
+        monkeypatch.setattr(batching.GroupCommit, "_settle", fail)
+        ended = await asyncio.gather(*(store.tokens.add([token(f"t{n}")]) for n in range(20)), return_exceptions=True)
+        assert {type(each) for each in ended} == {StoreUnavailable}
+        monkeypatch.undo()
+        await store.tokens.add([token("after")])
+        assert await store.tokens.find(digest("after")) is not None
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    async def test_when_the_writer_has_ended_nobody_waits_for_it(
+        self, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def end(*_: object) -> None:
+            raise SystemExit
+
+        monkeypatch.setattr(batching, "MAX_WAIT_S", 0.2)
+        with pytest.raises(StoreUnavailable):
+            await asyncio.wait_for(store._writer.run(end), 5)
+        monkeypatch.setattr(batching, "MAX_WAIT_S", 60)
+        with pytest.raises(StoreUnavailable, match="ended"):
+            await asyncio.wait_for(store.tokens.add([token("late")]), 1)
+
+    async def test_a_restored_backup_never_comes_to_a_generation_again(
+        self, store: SqlStore, path: Path, tmp_path: Path
+    ) -> None:
+        await store.tenants.add(tenant(), [])
+        copy = tmp_path / "copy.db"
+        original = sqlite3.connect(path)
+        original.execute("VACUUM INTO ?", (str(copy),))
+        original.close()
+        restored = SqlStore.open(f"sqlite:///{copy}")
+        seen = []
+        for each in (store, restored):
+            for _ in range(3):
+                await each.tenants.bump_generation("acme")
+                found = await each.tenants.find("acme")
+                assert found is not None
+                seen.append(found.generation)
+        await restored.close()
+        assert len(set(seen)) == 6
 
     async def test_a_full_queue_refuses(self, store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(batching, "MAX_WAITING", 10)

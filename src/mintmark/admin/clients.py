@@ -119,10 +119,8 @@ async def disable_client(
     administration: Administration, tenant_id: str, client_id: str, *, disabled: bool
 ) -> ClientRecord:
     """Disable a client, or enable it again. Raises: AdministrationError."""
-    client = await require_client(administration, tenant_id, client_id)
-    changed = msgspec.structs.replace(client, is_disabled=disabled)
-    await administration.store.clients.replace(changed, bump=disabled)
-    return changed
+    await require_client(administration, tenant_id, client_id)
+    return await _change(administration, tenant_id, client_id, {"is_disabled": disabled}, bump=disabled)
 
 
 async def change_client(
@@ -133,16 +131,14 @@ async def change_client(
     Raises:
         AdministrationError: a value is malformed, or there is no such client.
     """
-    client = await require_client(administration, tenant_id, client_id)
-    tenant = await administration.require_tenant(tenant_id)
-    rules = tenant_rules(administration.rules[tenant.dialect], tenant.token_rules, tenant_id)
+    await require_client(administration, tenant_id, client_id)
+    rules = await _require_rules(administration, tenant_id)
     given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
-    changed = msgspec.structs.replace(client, **given)
-    _check_scope(changed.scope, rules)
-    _check_audience(changed.audience)
-    _check_audience(changed.resources)
-    await administration.store.clients.replace(changed, bump="client_changed" in rules.tokens_die_on)
-    return changed
+    _check_scope(changes.scope or (), rules)
+    _check_audience(changes.audience or ())
+    _check_audience(changes.resources or ())
+    bump = "client_changed" in rules.tokens_die_on
+    return await _change(administration, tenant_id, client_id, given, bump=bump)
 
 
 async def reset_secret(administration: Administration, tenant_id: str, client_id: str) -> Secret:
@@ -151,15 +147,15 @@ async def reset_secret(administration: Administration, tenant_id: str, client_id
     Raises:
         AdministrationError: there is no such client.
     """
-    client = await require_client(administration, tenant_id, client_id)
+    await require_client(administration, tenant_id, client_id)
     tenant = await administration.require_tenant(tenant_id)
     rules = administration.rules[tenant.dialect]
     secret = generate_secret(rules.client_secret_form)
-    await administration.store.clients.add_secret(_hash_secret(administration, tenant_id, client_id, secret, fast=True))
-    for old in client.secrets:
-        await administration.store.clients.remove_secret(tenant_id, client_id, old.secret_id)
-    if "secret_reset" in rules.tokens_die_on:
-        await administration.store.clients.bump_generation(tenant_id, client_id)
+    record = _hash_secret(administration, tenant_id, client_id, secret, fast=True)
+    try:
+        await administration.store.clients.reset_secrets(record, bump="secret_reset" in rules.tokens_die_on)
+    except NotFound as error:
+        raise AdministrationError(f"tenant {tenant_id!r} has no client {client_id!r}") from error
     return secret
 
 
@@ -199,6 +195,15 @@ async def remove_secret(administration: Administration, tenant_id: str, client_i
         await administration.store.clients.remove_secret(tenant_id, client_id, secret_id)
     except NotFound as error:
         raise AdministrationError(f"client {client_id!r} has no secret {secret_id!r}") from error
+
+
+async def _change(
+    administration: Administration, tenant_id: str, client_id: str, changes: Mapping[str, Any], *, bump: bool
+) -> ClientRecord:
+    try:
+        return await administration.store.clients.change(tenant_id, client_id, changes, bump=bump)
+    except NotFound as error:
+        raise AdministrationError(f"tenant {tenant_id!r} has no client {client_id!r}") from error
 
 
 async def _require_rules(administration: Administration, tenant_id: str) -> Rules:

@@ -75,10 +75,8 @@ async def suspend_tenant(administration: Administration, tenant_id: str, *, susp
 
     Raises: AdministrationError.
     """
-    tenant = await administration.require_tenant(tenant_id)
-    changed = msgspec.structs.replace(tenant, is_suspended=suspended)
-    await administration.store.tenants.replace(changed, bump=suspended)
-    return changed
+    await administration.require_tenant(tenant_id)
+    return await administration.store.tenants.change(tenant_id, {"is_suspended": suspended}, bump=suspended)
 
 
 async def invalidate_tokens(administration: Administration, tenant_id: str) -> None:

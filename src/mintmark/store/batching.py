@@ -125,28 +125,35 @@ class GroupCommit:
             raise StoreError(OPENED_ELSEWHERE)
         if self._is_closed:
             raise StoreUnavailable("the store is closed")
+        if not self._thread.is_alive():
+            raise StoreUnavailable("the thread that writes has ended")
         if self._queue.qsize() >= MAX_WAITING:
             raise StoreUnavailable("too many writes are waiting")
 
     def _give_up(self, job: Job) -> None:
-        """Refuse a job that has waited too long, if the writer has not begun it; now it never will."""
+        """Refuse a job that has waited too long, if the writer has not begun it or has ended; now it never will."""
         with self._claiming:
-            if not job.is_begun and not job.future.done():
+            is_in_hand = job.is_begun and self._thread.is_alive()
+            if not is_in_hand and not job.future.done():
                 job.future.set_exception(StoreUnavailable("the database was locked for too long"))
 
     def _write_until_closed(self) -> None:
-        while (first := self._queue.get()) is not None:
-            tell_all(self._write(first))
-        self._connection.close()
-        self._lock.close()
+        try:
+            while (first := self._queue.get()) is not None:
+                tell_all(self._write(first))
+        finally:
+            self._connection.close()
+            self._lock.close()
 
     def _write(self, first: Job) -> list[Outcome]:
+        batch = [first]
         # Gathered under the lock: what came while another process committed shares this commit.
         try:
             with self._lock:
-                return self._settle(self._claim(self._gather(first)))
-        except StoreUnavailable as error:
-            return [Outcome(first, None, error)]
+                batch = self._claim(self._gather(first))
+                return self._settle(batch)
+        except Exception as error:  # the thread must outlive it, or nothing would be written any more
+            return [Outcome(job, None, read_failure(error)) for job in batch]
 
     def _gather(self, first: Job) -> Iterable[Job]:
         yield first
@@ -217,6 +224,13 @@ def read_error(error: Exception) -> Exception:
     if not isinstance(error, DBAPIError):
         return error
     fault = read_fault(error)
+    fault.__cause__ = error
+    return fault
+
+
+def read_failure(error: Exception) -> StoreError:
+    """Return what each caller of a batch is told that failed around its transaction: a new error, no parameters."""
+    fault = StoreUnavailable(str(error) if isinstance(error, StoreError) else f"the writer: {type(error).__name__}")
     fault.__cause__ = error
     return fault
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mintmark.protocol.errors import NotFound
 from mintmark.store.batching import GroupCommit
-from mintmark.store.deployment import NEW_GENERATION, revised
+from mintmark.store.deployment import new_generation, revised
 from mintmark.store.json_text import read_names, read_object, write_json
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
@@ -60,19 +60,33 @@ PAGE: Final = (
     )
     .order_by(ON_PAGE.c.client_id, *NEWEST_FIRST)
 )
-ADD: Final = insert(CLIENT).values(generation=NEW_GENERATION)
+ADD: Final = insert(CLIENT)
 ADD_SECRET: Final = insert(CLIENT_SECRET)
-REPLACE: Final = update(CLIENT).where(*IS_CLIENT)
-REPLACE_AND_BUMP: Final = REPLACE.values(generation=NEW_GENERATION)
+CHANGE: Final = update(CLIENT).where(*IS_CLIENT)
 REMOVE: Final = delete(CLIENT).where(*IS_CLIENT)
 REMOVE_SLOTS: Final = delete(REUSE_SLOT).where(
     REUSE_SLOT.c.tenant_id == bindparam("of_tenant"), REUSE_SLOT.c.client_id == bindparam("of_client")
+)
+REMOVE_SECRETS: Final = delete(CLIENT_SECRET).where(
+    CLIENT_SECRET.c.tenant_id == bindparam("of_tenant"), CLIENT_SECRET.c.client_id == bindparam("of_client")
 )
 REMOVE_SECRET: Final = delete(CLIENT_SECRET).where(
     CLIENT_SECRET.c.tenant_id == bindparam("of_tenant"),
     CLIENT_SECRET.c.client_id == bindparam("of_client"),
     CLIENT_SECRET.c.secret_id == bindparam("of_secret"),
 )
+
+CHANGEABLE: Final[Mapping[str, Callable[[Any], object]]] = {
+    "client_name": str,
+    "is_disabled": bool,
+    "grant_types": write_json,
+    "authentication_methods": write_json,
+    "scope": write_json,
+    "audience": write_json,
+    "token_rules": write_json,
+    "resources": write_json,
+}
+"""The columns that a change may name, and how each is written."""
 
 
 class SqlClients:
@@ -100,16 +114,19 @@ class SqlClients:
         """Return up to `limit` clients whose id sorts after `after`, by id. Raises: StoreUnavailable."""
         return await self._reader.run(read_page, tenant_id, after, limit)
 
-    async def replace(self, client: ClientRecord, *, bump: bool = False) -> None:
-        """Write the client's new form, secrets left as they are, and the generation unless `bump` raises it.
+    async def change(
+        self, tenant_id: str, client_id: str, changes: Mapping[str, Any], *, bump: bool = False
+    ) -> ClientRecord:
+        """Write the named fields, and with `bump` a new generation; return the client as it is then.
 
         Raises: NotFound, StoreUnavailable.
         """
-        await self._writer.run(revised(partial(rewrite_client, client=client, bump=bump)))
+        change = partial(change_client, tenant_id=tenant_id, client_id=client_id, changes=changes, bump=bump)
+        return await self._writer.run(revised(change))
 
     async def bump_generation(self, tenant_id: str, client_id: str) -> None:
-        """Give the client a later generation. Raises: NotFound, StoreUnavailable."""
-        await self._writer.run(revised(partial(bump_client, tenant_id=tenant_id, client_id=client_id)))
+        """Give the client a new generation. Raises: NotFound, StoreUnavailable."""
+        await self.change(tenant_id, client_id, {}, bump=True)
 
     async def remove(self, tenant_id: str, client_id: str) -> None:
         """Remove the client, its secrets and its reuse slots. Raises: NotFound, StoreUnavailable."""
@@ -118,6 +135,10 @@ class SqlClients:
     async def add_secret(self, secret: SecretRecord) -> None:
         """Add a secret. Raises: NotFound (the client), AlreadyExists, StoreUnavailable."""
         await self._writer.run(revised(partial(write_secret, secret=secret)))
+
+    async def reset_secrets(self, secret: SecretRecord, *, bump: bool = False) -> None:
+        """Put a secret in the place of all others of its client. Raises: NotFound (the client), StoreUnavailable."""
+        await self._writer.run(revised(partial(rewrite_secrets, secret=secret, bump=bump)))
 
     async def remove_secret(self, tenant_id: str, client_id: str, secret_id: str) -> None:
         """Remove a secret. Raises: NotFound, StoreUnavailable."""
@@ -146,19 +167,19 @@ def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) ->
         connection.execute(ADD_SECRET, secrets)
 
 
-def rewrite_client(connection: Connection, *, client: ClientRecord, bump: bool) -> None:
-    """Update the client. Raises: NotFound, DBAPIError."""
-    names = {"of_tenant": client.tenant_id, "of_client": client.client_id}
-    statement = REPLACE_AND_BUMP if bump else REPLACE
-    if connection.execute(statement, {**client_values(client), **names}).rowcount == 0:
-        raise NotFound(f"no client {client.client_id} in tenant {client.tenant_id}")
-
-
-def bump_client(connection: Connection, *, tenant_id: str, client_id: str) -> None:
-    """Raise the client's generation. Raises: NotFound, DBAPIError."""
-    names = {"of_tenant": tenant_id, "of_client": client_id}
-    if connection.execute(REPLACE_AND_BUMP, names).rowcount == 0:
+def change_client(
+    connection: Connection, *, tenant_id: str, client_id: str, changes: Mapping[str, Any], bump: bool
+) -> ClientRecord:
+    """Update the named columns, and read the client back. Raises: NotFound, DBAPIError."""
+    values = {name: CHANGEABLE[name](value) for name, value in changes.items()}
+    if bump:
+        values["generation"] = new_generation()
+    if values:
+        connection.execute(CHANGE, {**values, "of_tenant": tenant_id, "of_client": client_id})
+    changed = read_client(connection, tenant_id, client_id)
+    if changed is None:
         raise NotFound(f"no client {client_id} in tenant {tenant_id}")
+    return changed
 
 
 def erase_client(connection: Connection, *, tenant_id: str, client_id: str) -> None:
@@ -175,6 +196,13 @@ def write_secret(connection: Connection, *, secret: SecretRecord) -> None:
     connection.execute(ADD_SECRET, secret_values(secret))
 
 
+def rewrite_secrets(connection: Connection, *, secret: SecretRecord, bump: bool) -> None:
+    """Delete the client's secrets and insert this one. Raises: NotFound, DBAPIError."""
+    change_client(connection, tenant_id=secret.tenant_id, client_id=secret.client_id, changes={}, bump=bump)
+    connection.execute(REMOVE_SECRETS, {"of_tenant": secret.tenant_id, "of_client": secret.client_id})
+    write_secret(connection, secret=secret)
+
+
 def erase_secret(connection: Connection, *, names: dict[str, str]) -> None:
     """Delete the secret. Raises: NotFound, DBAPIError."""
     if connection.execute(REMOVE_SECRET, names).rowcount == 0:
@@ -182,19 +210,13 @@ def erase_secret(connection: Connection, *, names: dict[str, str]) -> None:
 
 
 def client_values(client: ClientRecord) -> dict[str, object]:
-    """Return the values of the client's columns but the generation; its secrets have a table of their own."""
+    """Return the values of the columns of a client in a new generation; its secrets have a table of their own."""
     return {
         "tenant_id": client.tenant_id,
         "client_id": client.client_id,
-        "client_name": client.client_name,
-        "is_disabled": client.is_disabled,
-        "grant_types": write_json(client.grant_types),
-        "authentication_methods": write_json(client.authentication_methods),
-        "scope": write_json(client.scope),
-        "audience": write_json(client.audience),
-        "token_rules": write_json(client.token_rules),
         "created_at": client.created_at,
-        "resources": write_json(client.resources),
+        "generation": new_generation(),
+        **{name: write(getattr(client, name)) for name, write in CHANGEABLE.items()},
     }
 
 

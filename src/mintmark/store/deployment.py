@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
@@ -17,8 +18,7 @@ Result = TypeVar("Result")
 
 READ_REVISION: Final = Prepared(select(REVISION.c.number))
 RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
-NEW_GENERATION: Final = select(REVISION.c.number + 1).scalar_subquery()
-"""The revision that this change will make: above every generation that any tenant or client ever had."""
+GENERATION_BITS: Final = 62
 FIND_FACT: Final = select(DEPLOYMENT_FACT.c.value).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
 REMOVE_FACT: Final = delete(DEPLOYMENT_FACT).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
 ADD_FACT: Final = insert(DEPLOYMENT_FACT)
@@ -39,9 +39,18 @@ class SqlDeployment:
         """Write a fact. Raises: StoreUnavailable."""
         await self._writer.run(partial(write_fact, name=name, value=value))
 
+    async def put_fact_if_absent(self, name: str, value: str) -> str:
+        """Write a fact unless it is there; return what stands. Raises: StoreUnavailable."""
+        return await self._writer.run(partial(write_fact_if_absent, name=name, value=value))
+
     async def revision(self) -> int:
         """Return the number that grows with every registered change. Raises: StoreUnavailable."""
         return await self._reader.run(read_revision)
+
+
+def new_generation() -> int:
+    """Return a generation that no tenant or client ever had, whatever backup the database was restored from."""
+    return secrets.randbits(GENERATION_BITS)
 
 
 def revised(work: Callable[[Connection], Result]) -> Callable[[Connection], Result]:
@@ -73,3 +82,15 @@ def write_fact(connection: Connection, *, name: str, value: str) -> None:
     """Put the fact in the place of an earlier one. Raises: DBAPIError."""
     connection.execute(REMOVE_FACT, {"of_name": name})
     connection.execute(ADD_FACT, {"name": name, "value": value})
+
+
+def write_fact_if_absent(connection: Connection, *, name: str, value: str) -> str:
+    """Insert the fact unless it is there; return what stands. Raises: DBAPIError.
+
+    Only the holder of the write lock is here, so nothing comes between the look and the write.
+    """
+    standing = read_fact(connection, name)
+    if standing is not None:
+        return standing
+    connection.execute(ADD_FACT, {"name": name, "value": value})
+    return value

@@ -5,8 +5,8 @@ Every method may raise `StoreUnavailable`. Nothing here knows SQL.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from mintmark.store.records import (
     ClientRecord,
@@ -32,16 +32,18 @@ class TenantStore(Protocol):
     async def list(self) -> list[TenantRecord]:
         """Return all tenants, by id."""
 
-    async def replace(self, tenant: TenantRecord, *, bump: bool = False) -> None:
-        """Write the tenant's new form, and with `bump` give it a later generation in the same transaction.
+    async def change(self, tenant_id: str, changes: Mapping[str, Any], *, bump: bool = False) -> TenantRecord:
+        """Write fields, named as the record names them, and with `bump` a new generation in the same transaction.
 
-        The record's own `generation` is never written: a form read long ago brings no dead token back.
+        What is not named stays, also what another changed meanwhile. Neither `tenant_id`, `created_at` nor
+        `generation` can be named.
 
-        Raises: NotFound, AlreadyExists (a host or identifier of another).
+        Returns: the tenant as it is then.
+        Raises: NotFound, AlreadyExists (a host, identifier or default of another).
         """
 
     async def bump_generation(self, tenant_id: str) -> None:
-        """Give the tenant a later generation: all tokens minted before are dead. Raises: NotFound."""
+        """Give the tenant a new generation: all tokens minted before are dead. Raises: NotFound."""
 
 
 class ClientStore(Protocol):
@@ -59,20 +61,25 @@ class ClientStore(Protocol):
     async def page(self, tenant_id: str, after: str, limit: int) -> list[ClientRecord]:
         """Return up to `limit` clients whose id sorts after `after` ("" from the start), by id, with their secrets."""
 
-    async def replace(self, client: ClientRecord, *, bump: bool = False) -> None:
-        """Write the client's new form, secrets left as they are; `bump` and generation as in `TenantStore.replace`.
-
-        Raises: NotFound.
-        """
+    async def change(
+        self, tenant_id: str, client_id: str, changes: Mapping[str, Any], *, bump: bool = False
+    ) -> ClientRecord:
+        """Write fields as in `TenantStore.change`; neither ids nor secrets can be named. Raises: NotFound."""
 
     async def bump_generation(self, tenant_id: str, client_id: str) -> None:
-        """Give the client a later generation: all tokens minted before are dead. Raises: NotFound."""
+        """Give the client a new generation: all tokens minted before are dead. Raises: NotFound."""
 
     async def remove(self, tenant_id: str, client_id: str) -> None:
         """Remove the client and its secrets. Raises: NotFound."""
 
     async def add_secret(self, secret: SecretRecord) -> None:
         """Add a secret. Raises: NotFound (the client), AlreadyExists."""
+
+    async def reset_secrets(self, secret: SecretRecord, *, bump: bool = False) -> None:
+        """Put a secret in the place of all others of its client, and with `bump` give that a new generation.
+
+        Raises: NotFound (the client).
+        """
 
     async def remove_secret(self, tenant_id: str, client_id: str, secret_id: str) -> None:
         """Remove a secret. Raises: NotFound."""
@@ -147,10 +154,13 @@ class DeploymentStore(Protocol):
     """The few facts of the whole deployment."""
 
     async def find_fact(self, name: str) -> str | None:
-        """Return a fact (the master key's check value), or None."""
+        """Return a fact (the sealed root key), or None."""
 
     async def put_fact(self, name: str, value: str) -> None:
         """Write a fact."""
+
+    async def put_fact_if_absent(self, name: str, value: str) -> str:
+        """Write a fact unless it is there, and return what stands: of parallel calls all return the same."""
 
     async def revision(self) -> int:
         """Return a number that grows with every change of a tenant, client, secret or key, in any process."""

@@ -86,7 +86,6 @@ def key_values(key: KeyRecord) -> dict[str, object]:
         "sealed": key.sealed,
         "created_at": key.created_at,
         "revoked_at": key.revoked_at,
-        "destroy_at": key.destroy_at,
     }
 
 
@@ -102,5 +101,4 @@ def key_from_row(row: Row[*tuple[Any, ...]]) -> KeyRecord:
         sealed=row.sealed,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
-        destroy_at=row.destroy_at,
     )

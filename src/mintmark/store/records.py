@@ -34,7 +34,7 @@ class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What differs from the dialect's `[rules.token]`; checked by `grants.rules` when it is written and read."""
     created_at: int = 0
     generation: int = 1
-    """Tokens of an earlier generation are dead. The store gives it: what stands here when it is written is not read."""
+    """Tokens of another generation are dead. The store draws it, never one twice; what is written here is not read."""
 
 
 class SecretRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[SecretRecord, ...] = ()
     created_at: int = 0
     generation: int = 1
-    """As a tenant's. A client registered again under its id has a later one than it ever had."""
+    """As a tenant's. A client registered again under its id has another than it ever had."""
     resources: tuple[str, ...] = ()
     """The audiences for which this client, as a resource server, may introspect tokens."""
 
@@ -88,8 +88,6 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int = 0
     revoked_at: int | None = None
     """From when on nothing that it signed is believed."""
-    destroy_at: int | None = None
-    """When the key may be removed: nothing that it signed is alive any more."""
 
 
 class TokenRecord(msgspec.Struct, frozen=True, gc=False):

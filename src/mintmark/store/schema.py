@@ -70,7 +70,7 @@ def migrate(url: str) -> None:
     try:
         connection = open_writer(path, lock)
         try:
-            with lock, store_faults():
+            with lock.bounded(), store_faults():
                 upgrade(connection, path)
         finally:
             connection.close()

@@ -8,7 +8,9 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -21,6 +23,9 @@ from mintmark.protocol.errors import SettingsError, StoreError, StoreUnavailable
 
 BUSY_TIMEOUT_MS: Final = 5000
 CACHED_STATEMENTS: Final = 128
+LOCK_WAIT_S: Final = 10.0
+FIRST_PAUSE_S: Final = 0.0005
+LONGEST_PAUSE_S: Final = 0.005
 WAL_PAGES: Final = 4000
 """About 16 MB of log between checkpoints."""
 
@@ -102,7 +107,10 @@ def set_up(connection: Connection) -> None:
 def open_writer(path: Path, lock: WriteLock) -> Connection:
     """Return the connection that writes. Raises: SettingsError, StoreError, StoreUnavailable."""
     connection = open_connection(path, "rw")
-    with lock:
+    # So it is at every start but the first, which then need not wait for whoever writes.
+    if connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal":
+        return connection
+    with lock.bounded():
         if connection.exec_driver_sql("PRAGMA page_count").scalar_one() == 0:
             # Free pages can be given back only where this was said before the first page was written.
             connection.exec_driver_sql("PRAGMA auto_vacuum = INCREMENTAL")
@@ -172,7 +180,8 @@ def open_lock_file(path: Path, suffix: str) -> int:
 class WriteLock:
     """The lock file beside a database: every writing transaction of every process holds it.
 
-    SQLite's own wait sleeps and polls, and starves whoever sleeps longest; the kernel wakes who waits.
+    SQLite's own wait sleeps and polls, and starves whoever sleeps longest; the kernel wakes who waits. That wait has
+    no end: it is for the writer's thread, whose callers give up by themselves. `bounded` is for everybody else.
     """
 
     def __init__(self, path: Path) -> None:
@@ -189,6 +198,29 @@ class WriteLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    @contextmanager
+    def bounded(self) -> Iterator[None]:
+        """Hold the lock, or give up after LOCK_WAIT_S. Raises: StoreUnavailable."""
+        deadline, pause_s = time.monotonic() + LOCK_WAIT_S, FIRST_PAUSE_S
+        while not self._try():
+            if time.monotonic() >= deadline:
+                raise StoreUnavailable("the database was locked for too long")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise StoreUnavailable(f"the lock file: {error.strerror}") from error
+        return True
 
     def close(self) -> None:
         """Let go of the file; it stays, for the other processes."""

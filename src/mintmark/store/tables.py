@@ -119,7 +119,6 @@ SIGNING_KEY: Final = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
-    Column("destroy_at", BigInteger),
     PrimaryKeyConstraint("tenant_id", "kid"),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
 )

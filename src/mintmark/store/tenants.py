@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -12,18 +12,17 @@ from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, selec
 
 from mintmark.protocol.errors import NotFound
 from mintmark.store.batching import GroupCommit
-from mintmark.store.deployment import NEW_GENERATION, revised
+from mintmark.store.deployment import new_generation, revised
 from mintmark.store.json_text import read_object, write_json
 from mintmark.store.keys import write_key
 from mintmark.store.reading import Reader
 from mintmark.store.records import KeyRecord, TenantRecord
 from mintmark.store.tables import TENANT, TENANT_HOST
 
-ADD: Final = insert(TENANT).values(generation=NEW_GENERATION)
+ADD: Final = insert(TENANT)
 ADD_HOSTS: Final = insert(TENANT_HOST)
 REMOVE_HOSTS: Final = delete(TENANT_HOST).where(TENANT_HOST.c.tenant_id == bindparam("of_tenant"))
-REPLACE: Final = update(TENANT).where(TENANT.c.tenant_id == bindparam("of_tenant"))
-REPLACE_AND_BUMP: Final = REPLACE.values(generation=NEW_GENERATION)
+CHANGE: Final = update(TENANT).where(TENANT.c.tenant_id == bindparam("of_tenant"))
 # One statement, so that a tenant is never read between its row and its hosts.
 LIST: Final = (
     select(TENANT, TENANT_HOST.c.host)
@@ -31,6 +30,16 @@ LIST: Final = (
     .order_by(TENANT.c.tenant_id, TENANT_HOST.c.position)
 )
 FIND: Final = LIST.where(TENANT.c.tenant_id == bindparam("of_tenant"))
+
+CHANGEABLE: Final[Mapping[str, Callable[[Any], object]]] = {
+    "dialect": str,
+    "issuer": str,
+    "identifier": lambda name: name,
+    "is_default": bool,
+    "is_suspended": bool,
+    "token_rules": write_json,
+}
+"""The columns that a change may name, and how each is written. It may name `hosts`, too, which are rows."""
 
 
 class SqlTenants:
@@ -56,16 +65,16 @@ class SqlTenants:
         """Return all tenants, by id. Raises: StoreUnavailable."""
         return await self._reader.run(read_tenants, LIST, {})
 
-    async def replace(self, tenant: TenantRecord, *, bump: bool = False) -> None:
-        """Write the tenant's new form, its generation left as it is unless `bump` gives it a later one.
+    async def change(self, tenant_id: str, changes: Mapping[str, Any], *, bump: bool = False) -> TenantRecord:
+        """Write the named fields, and with `bump` a new generation; return the tenant as it is then.
 
         Raises: NotFound, AlreadyExists (a host, identifier or default of another), StoreUnavailable.
         """
-        await self._writer.run(revised(partial(rewrite_tenant, tenant=tenant, bump=bump)))
+        return await self._writer.run(revised(partial(change_tenant, tenant_id=tenant_id, changes=changes, bump=bump)))
 
     async def bump_generation(self, tenant_id: str) -> None:
-        """Give the tenant a later generation. Raises: NotFound, StoreUnavailable."""
-        await self._writer.run(revised(partial(bump_tenant, tenant_id=tenant_id)))
+        """Give the tenant a new generation. Raises: NotFound, StoreUnavailable."""
+        await self.change(tenant_id, {}, bump=True)
 
 
 def read_tenants(
@@ -79,43 +88,40 @@ def read_tenants(
 def write_tenant(connection: Connection, *, tenant: TenantRecord, keys: Iterable[KeyRecord]) -> None:
     """Insert the tenant, its hosts and keys. Raises: DBAPIError."""
     connection.execute(ADD, tenant_values(tenant))
-    write_hosts(connection, tenant)
+    write_hosts(connection, tenant.tenant_id, tenant.hosts)
     for key in keys:
         write_key(connection, key=key)
 
 
-def rewrite_tenant(connection: Connection, *, tenant: TenantRecord, bump: bool) -> None:
-    """Update the tenant and put its hosts in the place of the earlier ones. Raises: NotFound, DBAPIError."""
-    parameters = {**tenant_values(tenant), "of_tenant": tenant.tenant_id}
-    if connection.execute(REPLACE_AND_BUMP if bump else REPLACE, parameters).rowcount == 0:
-        raise NotFound(f"no tenant {tenant.tenant_id}")
-    connection.execute(REMOVE_HOSTS, {"of_tenant": tenant.tenant_id})
-    write_hosts(connection, tenant)
-
-
-def bump_tenant(connection: Connection, *, tenant_id: str) -> None:
-    """Raise the tenant's generation. Raises: NotFound, DBAPIError."""
-    if connection.execute(REPLACE_AND_BUMP, {"of_tenant": tenant_id}).rowcount == 0:
+def change_tenant(connection: Connection, *, tenant_id: str, changes: Mapping[str, Any], bump: bool) -> TenantRecord:
+    """Update the named columns and hosts, and read the tenant back. Raises: NotFound, DBAPIError."""
+    values = {name: CHANGEABLE[name](value) for name, value in changes.items() if name != "hosts"}
+    if bump:
+        values["generation"] = new_generation()
+    if values:
+        connection.execute(CHANGE, {**values, "of_tenant": tenant_id})
+    if "hosts" in changes:
+        connection.execute(REMOVE_HOSTS, {"of_tenant": tenant_id})
+        write_hosts(connection, tenant_id, changes["hosts"])
+    changed = read_tenants(connection, FIND, {"of_tenant": tenant_id})
+    if not changed:
         raise NotFound(f"no tenant {tenant_id}")
+    return changed[0]
 
 
-def write_hosts(connection: Connection, tenant: TenantRecord) -> None:
-    """Insert the tenant's hosts in their order. Raises: DBAPIError."""
-    for position, host in enumerate(tenant.hosts):
-        connection.execute(ADD_HOSTS, {"host": host, "tenant_id": tenant.tenant_id, "position": position})
+def write_hosts(connection: Connection, tenant_id: str, hosts: Iterable[str]) -> None:
+    """Insert a tenant's hosts in their order. Raises: DBAPIError."""
+    for position, host in enumerate(hosts):
+        connection.execute(ADD_HOSTS, {"host": host, "tenant_id": tenant_id, "position": position})
 
 
 def tenant_values(tenant: TenantRecord) -> dict[str, object]:
-    """Return the values of the tenant's columns but the generation; its hosts have a table of their own."""
+    """Return the values of the columns of a tenant in a new generation; its hosts have a table of their own."""
     return {
         "tenant_id": tenant.tenant_id,
-        "dialect": tenant.dialect,
-        "issuer": tenant.issuer,
-        "identifier": tenant.identifier,
-        "is_default": tenant.is_default,
-        "is_suspended": tenant.is_suspended,
-        "token_rules": write_json(tenant.token_rules),
         "created_at": tenant.created_at,
+        "generation": new_generation(),
+        **{name: write(getattr(tenant, name)) for name, write in CHANGEABLE.items()},
     }
 
 

@@ -110,7 +110,6 @@ def create_keys() -> None:
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("revoked_at", sa.BigInteger),
-        sa.Column("destroy_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("tenant_id", "kid", name="pk_signing_key"),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_signing_key_tenant", ondelete="CASCADE"),
     )
