@@ -8,15 +8,18 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from mintmark.admin.upkeep import KEEP_EXPIRED_S
 from tests.life.conftest import make_folder
 from tests.life.serving import PATIENCE_S, LifeServer, read_token
 from tests.life.world import copy_state, inquiry
 
 UPKEEP_S = "0.1"
+ALL_MORTAL = ("token", "revoked_jwt")
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,16 @@ def count(server: LifeServer, table: str, tenant_id: str) -> int:
     finally:
         connection.close()
     return rows
+
+
+def age(server: LifeServer) -> None:
+    """Let tokens of a second expire, and the time pass for which rows are kept after that."""
+    time.sleep(1.5)
+    connection = sqlite3.connect(server.state_dir / "mintmark.db")
+    with closing(connection), connection:
+        for table in ALL_MORTAL:
+            sql = f'UPDATE "{table}" SET expires_at = expires_at - ? WHERE expires_at <= ?'
+            connection.execute(sql, (KEEP_EXPIRED_S, int(time.time())))
 
 
 def wait_until(is_so: Callable[[], bool], what: str) -> None:
@@ -67,6 +80,7 @@ def test_what_has_expired_disappears_by_itself_and_nothing_else_does(tended: Lif
         worker.send(inquiry(jwt, "revoke", read_token(worker.issue(jwt))))
     assert count(tended, "token", "short") > 0
     assert count(tended, "revoked_jwt", "short-jwt") > 0
+    age(tended)
     wait_until(lambda: count(tended, "token", "short") == 0, "the end of expired tokens")
     wait_until(lambda: count(tended, "revoked_jwt", "short-jwt") == 0, "the end of expired revocations")
 
@@ -89,4 +103,5 @@ def test_one_worker_leads_and_when_it_is_killed_another_does(tended: LifeServer)
     caller = tended.add_client("short")
     wait_until(lambda: len(tended.worker_pids()) == 2, "the worker's return")
     read_token(tended.connect()[0].issue(caller))
+    age(tended)
     wait_until(lambda: count(tended, "token", "short") == 0, "upkeep by the successor")

@@ -76,11 +76,7 @@ async def _open(settings: Settings, master_key: SealingKey) -> Administration:
 
 async def _open_root_key(store: SqlStore, master_key: SealingKey, settings: Settings) -> bytes:
     """Open the deployment's root key, or make it in a database without one. Only the right master key opens it."""
-    sealed = await store.deployment.find_fact(ROOT_KEY_FACT)
-    if sealed is None:
-        octets = secrets.token_bytes(KEY_OCTETS)
-        await store.deployment.put_fact(ROOT_KEY_FACT, master_key.seal(octets, ROOT_KEY_PURPOSE).hex())
-        return octets
+    sealed = await store.deployment.find_fact(ROOT_KEY_FACT) or await _make_root_key(store, master_key, settings)
     try:
         return master_key.open(bytes.fromhex(sealed), ROOT_KEY_PURPOSE)
     except SealBroken as error:
@@ -88,6 +84,18 @@ async def _open_root_key(store: SqlStore, master_key: SealingKey, settings: Sett
             f"{_master_key_origin(settings)}: this is not the master key of {settings.database}; nothing was changed."
             " Restore the key that belongs to it"
         ) from error
+
+
+async def _make_root_key(store: SqlStore, master_key: SealingKey, settings: Settings) -> str:
+    """Make the root key of a database without tenants; of parallel first starts, all return the same one, sealed."""
+    # A parallel first start may have made the key and a tenant since: then the key is there, and stands.
+    if await store.tenants.list() and await store.deployment.find_fact(ROOT_KEY_FACT) is None:
+        raise SettingsError(
+            f"{settings.database}: its root key is gone, and no other opens what its tenants have; nothing was changed."
+            " Restore a backup"
+        )
+    sealed = master_key.seal(secrets.token_bytes(KEY_OCTETS), ROOT_KEY_PURPOSE).hex()
+    return await store.deployment.put_fact_if_absent(ROOT_KEY_FACT, sealed)
 
 
 async def reseal(settings: Settings, new_key_file: Path) -> None:

@@ -6,6 +6,7 @@ Both are plain functions of what is stored and of the moment; they may run twice
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -14,12 +15,15 @@ import structlog
 from mintmark.admin.administration import Administration
 from mintmark.admin.keys import add_scheduled_key
 from mintmark.grants.rules import TokenRules, override_token_rules, tenant_rules
+from mintmark.protocol.errors import StoreUnavailable
 from mintmark.store.records import KeyRecord, TenantRecord
 from mintmark.tokens.keys import CACHE_S, describe_key_state
 
 PURGE_ROWS: Final = 250
 """Rows removed by one transaction, so that it holds the write lock for a few milliseconds."""
 PURGE_PAUSE_S: Final = 0.02
+KEEP_EXPIRED_S: Final = 3600
+"""How long what has expired is kept, so that an API that is shown it can tell it from what never was."""
 RECLAIM_PAGES: Final = 64
 CLIENTS_A_PAGE: Final = 1000
 
@@ -34,12 +38,12 @@ class KeySchedule(NamedTuple):
 
 
 async def purge_expired(administration: Administration) -> int:
-    """Remove everything expired in short steps with pauses between, and return how many rows went.
+    """Remove what expired KEEP_EXPIRED_S ago in short steps with pauses between, and return how many rows went.
 
     Raises: StoreUnavailable.
     """
     removed = 0
-    while step := await administration.store.upkeep.purge(administration.now(), PURGE_ROWS):
+    while step := await administration.store.upkeep.purge(administration.now() - KEEP_EXPIRED_S, PURGE_ROWS):
         removed += step
         await asyncio.sleep(PURGE_PAUSE_S)
     while await administration.store.upkeep.reclaim(RECLAIM_PAGES):
@@ -50,22 +54,41 @@ async def purge_expired(administration: Administration) -> int:
 async def tend_keys(administration: Administration, schedule: KeySchedule) -> None:
     """Announce successors of keys that grow old, and destroy keys whose last token has died.
 
-    Raises: StoreError.
+    A tenant for which that fails, as one whose dialect is not there, is logged and left; the others are tended.
+
+    Raises: StoreUnavailable.
     """
-    keys = await administration.store.keys.list()
+    keys = defaultdict(list)
+    for key in await administration.store.keys.list():
+        if key.use == "sig":
+            keys[key.tenant_id].append(key)
     for tenant in await administration.store.tenants.list():
-        own = [key for key in keys if key.tenant_id == tenant.tenant_id and key.use == "sig"]
-        await _announce_successors(administration, own, schedule)
-        await _destroy_outlived(administration, tenant, own)
+        await _tend_tenant(administration, tenant, keys[tenant.tenant_id], schedule)
+        # There may be thousands, and requests wait meanwhile.
+        await asyncio.sleep(0)
+
+
+async def _tend_tenant(
+    administration: Administration, tenant: TenantRecord, keys: list[KeyRecord], schedule: KeySchedule
+) -> None:
+    try:
+        await _announce_successors(administration, keys, schedule)
+        await _destroy_outlived(administration, tenant, keys)
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # whatever it was, it is this tenant's alone
+        log.error("tenant_upkeep_failed", tenant_id=tenant.tenant_id, error=repr(error))
 
 
 async def _announce_successors(administration: Administration, keys: list[KeyRecord], schedule: KeySchedule) -> None:
     now = administration.now()
-    announced = {key.alg for key in keys if describe_key_state(key, keys, now) == "announced"}
+    announced = [key for key in keys if describe_key_state(key, keys, now) == "announced"]
     for key in keys:
         ends = key.active_from + schedule.lifetime_s
         is_due = describe_key_state(key, keys, now) == "active" and ends - schedule.announce_s <= now
-        if is_due and key.alg not in announced:
+        # One that begins later than any made now would is from a clock that was far ahead: it succeeds nobody.
+        latest = max(ends, now) + schedule.announce_s
+        if is_due and not any(one.alg == key.alg and one.active_from <= latest for one in announced):
             active_from = max(ends, now + schedule.announce_s)
             successor = await add_scheduled_key(administration, key.tenant_id, key.alg, active_from=active_from)
             log.info("key_announced", tenant_id=key.tenant_id, kid=successor.kid, alg=key.alg, active_from=active_from)
