@@ -62,4 +62,5 @@ def prepare(folder: Path, *, alg: str) -> Measure:
 
 
 if __name__ == "__main__":
-    print(sign_for(sys.argv[1], float(sys.argv[2])))
+    # One write: two processes share the file, and `print` may write the line and its end apart.
+    sys.stdout.write(f"{sign_for(sys.argv[1], float(sys.argv[2]))}\n")

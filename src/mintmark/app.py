@@ -105,16 +105,13 @@ class Application:
         return await self._clients.find(tenant_id, client_id)
 
     async def _load_tenants(self) -> list[ServedTenant]:
-        administration = self._administration
+        """Load every tenant that can be served; one that cannot harms no other."""
         served = []
-        for record in await administration.store.tenants.list():
-            dialect = administration.dialects.get(record.dialect)
-            if dialect is None:
-                raise SettingsError(
-                    f"tenant {record.tenant_id}: its dialect {record.dialect!r} is not there; see dialects_dir"
-                )
-            rules = tenant_rules(administration.rules[record.dialect], record.token_rules, record.tenant_id)
-            served.append(ServedTenant(record, dialect, rules))
+        for record in await self._administration.store.tenants.list():
+            try:
+                served.append(serve_tenant(self._administration, record))
+            except SettingsError as error:
+                log.error("tenant_not_served", tenant_id=record.tenant_id, error=str(error))
         return served
 
     def follow_changes(self) -> None:
@@ -137,8 +134,8 @@ class Application:
             await asyncio.sleep(self._settings.upkeep_interval_s)
             try:
                 if await self._administration.store.leadership.try_acquire():
-                    await tend_keys(self._administration, schedule)
                     await purge_expired(self._administration)
+                    await tend_keys(self._administration, schedule)
             except Exception as error:
                 log.error("upkeep_failed", error=repr(error))
 
@@ -151,6 +148,22 @@ class Application:
                     await task
         self._verifier.close()
         await self._administration.store.close()
+
+
+def serve_tenant(administration: Administration, record: TenantRecord) -> ServedTenant:
+    """Bring a tenant together with its dialect and rules. Raises: SettingsError."""
+    dialect = administration.dialects.get(record.dialect)
+    if dialect is None:
+        raise SettingsError(f"tenant {record.tenant_id}: its dialect {record.dialect!r} is not there; see dialects_dir")
+    return ServedTenant(
+        record, dialect, tenant_rules(administration.rules[record.dialect], record.token_rules, record.tenant_id)
+    )
+
+
+async def check_tenants(administration: Administration) -> None:
+    """Make sure that every tenant can be served, before a start says so. Raises: SettingsError, StoreError."""
+    for record in await administration.store.tenants.list():
+        serve_tenant(administration, record)
 
 
 async def build_application(settings: Settings, administration: Administration) -> Application:

@@ -17,7 +17,7 @@ from mintmark.authentication.client_secret import MAX_SECRET_LENGTH, hash_chosen
 from mintmark.authentication.clients import is_client_id
 from mintmark.authentication.secrets import generate_client_id, generate_secret, is_generated
 from mintmark.grants.policy import GRANTS
-from mintmark.grants.rules import Rules, override_token_rules, tenant_rules
+from mintmark.grants.rules import Rules, client_rules, tenant_rules
 from mintmark.protocol.errors import AlreadyExists, MintmarkError, NotFound
 from mintmark.protocol.scope import is_scope_token
 from mintmark.protocol.secret import Secret
@@ -253,7 +253,7 @@ def _check(request: ClientRequest, rules: Rules) -> None:
 
 
 def _check_members(request: ClientRequest, rules: Rules) -> None:
-    override_token_rules(rules.token, request.token_rules, "client")
+    client_rules(rules, request.token_rules, request.client_id or "(new)")
     if request.client_id is not None and not is_client_id(request.client_id):
         raise AdministrationError("client_id: wanted are 1 to 255 printable ASCII characters")
     if request.client_secret is not None and not 1 <= len(request.client_secret.encoded()) <= MAX_SECRET_LENGTH:
@@ -285,9 +285,9 @@ def _check_names(key: str, names: tuple[str, ...], known: tuple[str, ...]) -> No
 
 
 def _algorithm(client: ClientRecord, rules: Rules) -> str | None:
-    """The algorithm for which the tenant needs a key, when this client's tokens are JWTs."""
-    token = override_token_rules(rules.token, client.token_rules, f"client {client.client_id}")
-    return token.alg if token.form == "jwt" else None
+    """The algorithm for which the tenant needs a key, when something that this client gets is signed."""
+    own = client_rules(rules, client.token_rules, client.client_id)
+    return own.token.alg if own.token.form == "jwt" or own.id_token else None
 
 
 def _hash_secret(

@@ -24,7 +24,7 @@ PURGE_ROWS: Final = 250
 PURGE_PAUSE_S: Final = 0.02
 KEEP_EXPIRED_S: Final = 3600
 """How long what has expired is kept, so that an API that is shown it can tell it from what never was."""
-RECLAIM_PAGES: Final = 64
+RECLAIM_PAGES: Final = 32
 CLIENTS_A_PAGE: Final = 1000
 
 log = structlog.get_logger()

@@ -55,11 +55,15 @@ class Authenticator:
         credentials = select_credentials(seen)
         now = int(self._clock())
         self._throttle.check(source, tenant.tenant_id, credentials.client_id, now)
+        was_kept = self._clients.is_kept(tenant.tenant_id, credentials.client_id)
         client = await self._find_client(tenant.tenant_id, credentials)
         stored = live_secrets(client, now)
         is_right = await self._verifier.verify(_readings(credentials), stored, secret_form)
         if client is None or not is_right or client.is_disabled:
             self._throttle.record_failure(source, tenant.tenant_id, credentials.client_id, now)
+            if was_kept:
+                # An unknown client costs a look into the store each time; so must one that is known.
+                await self._clients.read(tenant.tenant_id, credentials.client_id)
             raise InvalidClient(_refusal(client, is_right), _describe(client))
         if credentials.method not in client.authentication_methods:
             raise InvalidClient("method_not_registered", f"client_id {client.client_id!r}")

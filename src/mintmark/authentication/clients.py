@@ -25,6 +25,14 @@ class ClientDirectory:
         self._era += 1
         self._kept.clear()
 
+    def is_kept(self, tenant_id: str, client_id: str) -> bool:
+        """Tell whether the client would come from memory."""
+        return (tenant_id, client_id) in self._kept
+
+    async def read(self, tenant_id: str, client_id: str) -> None:
+        """Do the work of finding a client that is not kept, for who must not tell the two apart."""
+        await self._store.find(tenant_id, client_id)
+
     async def find(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return the client, or None. An id outside the grammar (RFC: 6749 appendix A.1) has no client."""
         key = (tenant_id, client_id)

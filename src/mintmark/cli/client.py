@@ -78,7 +78,7 @@ def add_parser(parsers: Any) -> None:
     update = _add_on_client(commands, "update", run_update, "change what a client may have")
     update.add_argument("--name", help="a name for people")
     update.add_argument("--scope", help="space-separated scope-tokens that it may have")
-    update.add_argument("--audience", action="append", help="audience of its tokens (repeatable)")
+    update.add_argument("--audience", action="append", help='audience of its tokens (repeatable; "": none)')
     update.add_argument("--resource", action="append", help=RESOURCE_HELP)
     text = "replace all secrets of a client by a new one, shown once"
     add_json(_add_on_client(commands, "reset-secret", run_reset_secret, text))
@@ -260,9 +260,11 @@ def run_update(arguments: argparse.Namespace) -> int:
     changes = ClientChanges(
         client_name=arguments.name,
         scope=None if arguments.scope is None else tuple(arguments.scope.split()),
-        audience=None if arguments.audience is None else tuple(arguments.audience),
-        resources=None if arguments.resource is None else tuple(arguments.resource),
+        audience=None if arguments.audience is None else tuple(filter(None, arguments.audience)),
+        resources=None if arguments.resource is None else tuple(filter(None, arguments.resource)),
     )
+    if changes == ClientChanges():
+        raise AdministrationError("client update: say what to change: --name, --scope, --audience or --resource")
     with_deployment(arguments, lambda one: change_client(one, arguments.tenant, arguments.client_id, changes))
     print(f"client {arguments.client_id} changed")
     return 0

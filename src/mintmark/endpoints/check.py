@@ -11,7 +11,7 @@ import msgspec
 
 from mintmark.dialects.parameters import read_form
 from mintmark.endpoints.protection import Protection
-from mintmark.endpoints.route import Route
+from mintmark.endpoints.route import Route, log_refusal
 from mintmark.protocol.errors import REASONS, OAuthError
 from mintmark.protocol.http import HttpRequest, HttpResponse
 
@@ -20,7 +20,10 @@ REFUSED: Final = 400
 
 
 class CheckEndpoint:
-    """Answers 200 to a live token (with `?scope=`: one that has that scope), else the dialect's refusal."""
+    """Answers 200 to a live token, else the dialect's refusal.
+
+    `?scope=` asks for a token that has that scope, `?audience=` for one that is meant for that audience.
+    """
 
     def __init__(self, protection: Protection) -> None:
         self._protection = protection
@@ -28,12 +31,15 @@ class CheckEndpoint:
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Check the token that the request shows, and say in headers and body whose it is."""
         try:
-            wanted = read_form(request.query).get("scope", "").split() if request.query else []
-            live = await self._protection.require_token(request, route, tuple(wanted))
+            wanted = read_form(request.query) if request.query else {}
+            scope = tuple(wanted.get("scope", "").split())
+            live = await self._protection.require_token(request, route, scope, wanted.get("audience"))
         except OAuthError as error:
+            log_refusal("token_not_accepted", error, request, route.tenant)
             return with_telling_status(self._protection.refuse(error, route), error)
         members = {"client_id": live.client_id, "scope": live.scope, "aud": live.audience, "exp": live.expires_at}
-        names = ((b"x-client-id", live.client_id.encode()), (b"x-scope", live.scope.encode()))
+        told = {"x-client-id": live.client_id, "x-scope": live.scope, "x-audience": " ".join(live.audience)}
+        names = tuple((name.encode(), value.encode()) for name, value in told.items())
         return HttpResponse(200, (*HEADERS, *names), msgspec.json.encode(members))
 
 

@@ -67,7 +67,7 @@ class IntrospectionEndpoint:
 
         RFC: 9701 section 5.
         """
-        key = await self._keys.signing_key(tenant.record.tenant_id, tenant.rules.token.alg)
+        key = (await self._keys.of(tenant.record.tenant_id)).signing_key(tenant.rules.token.alg)
         claims = {
             "iss": tenant.record.issuer,
             "aud": caller.client.client_id,

@@ -21,11 +21,16 @@ class Protection:
     def __init__(self, verifier: TokenVerifier) -> None:
         self._verifier = verifier
 
-    async def require_token(self, request: HttpRequest, route: Route, scope: tuple[str, ...]) -> LiveToken:
+    async def require_token(
+        self, request: HttpRequest, route: Route, scope: tuple[str, ...], audience: str | None = None
+    ) -> LiveToken:
         """Return the live access token that a request shows.
 
+        Args:
+            audience: the resource that is asked for; None: any of the tenant's.
+
         Raises:
-            InvalidToken: none was shown, or it is not alive.
+            InvalidToken: none was shown, it is not alive, or it is meant for another audience.
             InsufficientScope: it lacks one of the scope-tokens wanted.
         RFC: 6750 section 3.1.
         """
@@ -37,6 +42,8 @@ class Protection:
         if live is None or live.kind != "access":
             expired = live is None and await self._verifier.is_expired(tenant_id, token)
             raise InvalidToken("expired_token" if expired else "invalid_token")
+        if audience is not None and audience not in live.audience:
+            raise InvalidToken("invalid_token", "meant for another audience")
         if not set(scope) <= set(live.scope.split()):
             raise InsufficientScope("insufficient_scope")
         return live

@@ -10,7 +10,7 @@ import msgspec
 from mintmark.authentication.authenticate import AuthenticatedClient
 from mintmark.grants.client_credentials import grant_client_credentials
 from mintmark.grants.refresh_token import PresentedGrant, grant_refresh_token
-from mintmark.grants.rules import CLIENT_ID, ISSUER, Rules, TokenRules, override_token_rules
+from mintmark.grants.rules import CLIENT_ID, ISSUER, Rules, TokenRules, client_rules
 from mintmark.protocol.errors import InvalidRequest, UnauthorizedClient, UnsupportedGrantType
 from mintmark.protocol.messages import TokenRequest
 from mintmark.store.records import TokenRecord
@@ -69,7 +69,7 @@ def authorize_grant(
     # Who is given refresh tokens may use them.
     if grant_type not in (*registered.grant_types, *IMPLIED):
         raise UnauthorizedClient("unauthorized_client", f"client_id {registered.client_id!r}")
-    token = override_token_rules(rules.token, registered.token_rules, f"client {registered.client_id}")
+    token = client_rules(rules, registered.token_rules, registered.client_id).token
     scope = GRANTS[grant_type](client, request, rules, token, presented)
     return AccessGrant(
         tenant.tenant_id,

@@ -139,8 +139,7 @@ def parse_rules(definition: DialectDefinition, origin: str) -> Rules:
     if rules.id_token:
         faults += _claim_faults("id_token", rules.id_token.claims)
     faults += [f"token.{fault}" for fault in _token_faults(rules.token)]
-    if fault := _reuse_fault(rules):
-        faults.append(f"token.{fault}")
+    faults += [f"token.{fault}" for fault in _companion_faults(rules)]
     if faults:
         raise SettingsError("\n".join(f"{origin}: rules.{fault}" for fault in faults))
     return rules
@@ -161,18 +160,31 @@ def override_token_rules(base: TokenRules, overrides: Mapping[str, Any], origin:
 
 def tenant_rules(rules: Rules, overrides: Mapping[str, Any], tenant_id: str) -> Rules:
     """Return a dialect's rules as one tenant has them. Raises: SettingsError, naming tenant and key."""
-    origin = f"tenant {tenant_id}"
+    return _override(rules, overrides, f"tenant {tenant_id}")
+
+
+def client_rules(rules: Rules, overrides: Mapping[str, Any], client_id: str) -> Rules:
+    """Return a tenant's rules as one client has them. Raises: SettingsError, naming client and key."""
+    return _override(rules, overrides, f"client {client_id}") if overrides else rules
+
+
+def _override(rules: Rules, overrides: Mapping[str, Any], origin: str) -> Rules:
     own = msgspec.structs.replace(rules, token=override_token_rules(rules.token, overrides, origin))
-    if fault := _reuse_fault(own):
-        raise SettingsError(f"{origin}: token rule {fault}")
+    if faults := _companion_faults(own):
+        raise SettingsError("\n".join(f"{origin}: token rule {fault}" for fault in faults))
     return own
 
 
-def _reuse_fault(rules: Rules) -> str | None:
-    """A token that is handed out again comes alone: what came with it the first time is not kept."""
+def _companion_faults(rules: Rules) -> list[str]:
+    """A token that comes with others is of a form that goes with them."""
+    faults = []
     if rules.token.reuse and (rules.refresh_token or rules.id_token):
-        return "reuse: not where a refresh token or an id_token goes with the token"
-    return None
+        faults.append("reuse: not where a refresh token or an id_token goes with the token: neither is kept")
+    if rules.token.form == "jwt" and rules.refresh_token:
+        faults.append("form: not jwt where a refresh token goes with the token: the two must die together")
+    if rules.id_token and rules.id_token.typ == rules.token.typ:
+        faults.append("typ: the id_token's own, and so neither could be told from the other")
+    return faults
 
 
 def _token_faults(rules: TokenRules) -> list[str]:
@@ -181,6 +193,8 @@ def _token_faults(rules: TokenRules) -> list[str]:
         faults.append(f"lifetime_s: must be from 1 to {MAX_LIFETIME_S} seconds")
     if not rules.audience or not all(rules.audience):
         faults.append("audience: must not be empty (RFC 9068 section 2.2)")
+    if any(" " in name or not name.isprintable() for name in rules.audience):
+        faults.append("audience: wanted are names or URIs without spaces")
     if any(not is_scope_token(token) for token in rules.scope or ()):
         faults.append("scope: holds what is no scope-token (RFC 6749 section 3.3)")
     if rules.reuse and rules.form == "jwt":

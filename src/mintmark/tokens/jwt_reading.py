@@ -22,8 +22,8 @@ class JwtUnreadable(MintmarkError):
     """Not a JWT, or not signed by one of these keys."""
 
 
-def read_jwt(text: str, keys: Mapping[str, VerifyingKey]) -> dict[str, Any]:
-    """Return the claims of a JWT that one of the keys signed. Raises: JwtUnreadable."""
+def read_jwt(text: str, keys: Mapping[str, VerifyingKey]) -> tuple[str, dict[str, Any]]:
+    """Return the `typ` and the claims of a JWT that one of the keys signed. Raises: JwtUnreadable."""
     if len(text) > MAX_OCTETS or not text.isascii():
         raise JwtUnreadable("too long, or not ASCII")
     signing_input, _, signature = text.encode().rpartition(b".")
@@ -35,7 +35,7 @@ def read_jwt(text: str, keys: Mapping[str, VerifyingKey]) -> dict[str, Any]:
         raise JwtUnreadable("no such key")
     if not key.verify(_decode(signature), signing_input):
         raise JwtUnreadable("the signature is wrong")
-    return _read_object(payload_text)
+    return str(header.get("typ")), _read_object(payload_text)
 
 
 def _read_object(text: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from math import inf
 from typing import Final, Literal
 
@@ -68,23 +69,49 @@ class EncryptionKey(msgspec.Struct, frozen=True):
         return f"EncryptionKey(kid={self.kid!r})"
 
 
-class TenantKeys(msgspec.Struct, frozen=True):
-    """What one tenant signs and encrypts with, and the JWKS that it publishes."""
+class TenantKeys:
+    """What one tenant signs and encrypts with, and the JWKS that it publishes, at a moment (seconds).
 
-    signing: dict[str, SigningKey]
-    verifying: dict[str, VerifyingKey]
-    """By `kid`: every key that is published."""
-    encryption: EncryptionKey | None
-    jwks: bytes
-    until: float = inf
-    """When another key's turn comes: seconds since 1970-01-01T00:00:00Z."""
+    A private half is opened when it is first asked for: one that does not open harms only what needs it.
+    """
 
-    def signing_key(self, tenant_id: str, alg: str) -> SigningKey:
-        """Return the key that signs with an algorithm. Raises: KeyMissing."""
-        key = self.signing.get(alg)
-        if key is None:
-            raise KeyMissing(f"tenant {tenant_id} has no active {alg} key")
-        return key
+    def __init__(self, records: Sequence[KeyRecord], sealing_key: SealingKey, now: int) -> None:
+        active = [record for record in records if describe_key_state(record, records, now) == "active"]
+        self._sealing_key = sealing_key
+        self._signing = {record.alg: record for record in active if record.use == "sig"}
+        self._encryption = next((record for record in active if record.use == "enc"), None)
+        self._opened: dict[str, SigningKey] = {}
+        self._published = published_keys(records)
+        self.jwks = encode_jwks(self._published)
+        self.until: float = min((record.active_from for record in records if record.active_from > now), default=inf)
+        """When another key's turn comes: seconds since 1970-01-01T00:00:00Z."""
+
+    def signing_key(self, alg: str) -> SigningKey:
+        """Return the key that signs with an algorithm. Raises: KeyMissing, SealBroken."""
+        opened = self._opened.get(alg)
+        if opened is None:
+            if alg not in self._signing:
+                raise KeyMissing(f"there is no active {alg} key")
+            opened = self._opened[alg] = open_signing_key(self._signing[alg], self._sealing_key)
+        return opened
+
+    @cached_property
+    def encryption_key(self) -> EncryptionKey:
+        """The key for claims that the tenant's resource servers decrypt. Raises: KeyMissing, SealBroken."""
+        if self._encryption is None:
+            raise KeyMissing("there is no active encryption key")
+        return open_encryption_key(self._encryption, self._sealing_key)
+
+    @cached_property
+    def verifying(self) -> dict[str, VerifyingKey]:
+        """Every key that is published, by `kid`."""
+        return {
+            record.kid: VerifyingKey(record.alg, ALGORITHMS[record.alg].make_verify(record.public_jwk))
+            for record in self._published
+        }
+
+    def __repr__(self) -> str:
+        return f"TenantKeys({[record.kid for record in self._published]})"
 
 
 def generate_signing_key(
@@ -155,34 +182,15 @@ class KeyRing:
         self._opened.clear()
 
     async def of(self, tenant_id: str) -> TenantKeys:
-        """Return the tenant's keys as they are at this moment. Raises: SealBroken."""
+        """Return the tenant's keys as they are at this moment."""
         now = self._clock()
         opened = self._opened.get(tenant_id)
         if opened is None or opened.until <= now:
             era = self._era
-            opened = open_keys(await self._store.list(tenant_id), self._sealing_key, int(now))
+            opened = TenantKeys(await self._store.list(tenant_id), self._sealing_key, int(now))
             if era == self._era:
                 self._opened[tenant_id] = opened
         return opened
-
-    async def signing_key(self, tenant_id: str, alg: str) -> SigningKey:
-        """Return the key that signs with an algorithm now. Raises: KeyMissing, SealBroken."""
-        return (await self.of(tenant_id)).signing_key(tenant_id, alg)
-
-
-def open_keys(records: Sequence[KeyRecord], sealing_key: SealingKey, now: int) -> TenantKeys:
-    """Open, of each use and algorithm, the key whose turn it is. Raises: SealBroken."""
-    active = [record for record in records if describe_key_state(record, records, now) == "active"]
-    signing = {record.alg: open_signing_key(record, sealing_key) for record in active if record.use == "sig"}
-    encryption = [open_encryption_key(record, sealing_key) for record in active if record.use == "enc"]
-    turns = [record.active_from for record in records if record.active_from > now]
-    verifying = {
-        record.kid: VerifyingKey(record.alg, ALGORITHMS[record.alg].make_verify(record.public_jwk))
-        for record in published_keys(records)
-    }
-    return TenantKeys(
-        signing, verifying, encryption[0] if encryption else None, encode_jwks(records), min(turns, default=inf)
-    )
 
 
 def describe_key_state(record: KeyRecord, records: Iterable[KeyRecord], now: int) -> KeyState:
@@ -206,6 +214,6 @@ def published_keys(records: Iterable[KeyRecord]) -> list[KeyRecord]:
 
 
 def encode_jwks(records: Iterable[KeyRecord]) -> bytes:
-    """Write the public halves of the published keys. RFC: 7517 section 5."""
-    keys = [record.public_jwk for record in published_keys(records)]
+    """Write the public halves of published keys. RFC: 7517 section 5."""
+    keys = [record.public_jwk for record in records]
     return json.dumps({"keys": keys}, separators=(",", ":")).encode()

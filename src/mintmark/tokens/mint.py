@@ -14,7 +14,7 @@ from mintmark.protocol.secret import Secret
 from mintmark.store.records import ReuseSlot, TokenRecord
 from mintmark.tokens.id_token import mint_id_token
 from mintmark.tokens.jwt_profile import JTI_OCTETS, Moment, mint_jwt
-from mintmark.tokens.keys import KeyMissing, TenantKeys
+from mintmark.tokens.keys import TenantKeys
 from mintmark.tokens.opaque import Randomness, digest_token, mint_opaque
 
 
@@ -39,10 +39,9 @@ def mint_access_token(
     Raises:
         KeyMissing: the tenant has no active key of the algorithm.
     """
-    jti = keyed_hash.stamp_jti(randomness(JTI_OCTETS), *generation_of(grant))
-    moment = Moment(now, grant.token.lifetime_s, jti)
     if grant.token.form == "jwt":
-        access_token = mint_jwt(grant, moment, keys.signing_key(grant.tenant_id, grant.token.alg))
+        moment = _new_moment(grant, keyed_hash, now, randomness)
+        access_token = mint_jwt(grant, moment, keys.signing_key(grant.token.alg))
         records: tuple[TokenRecord, ...] = ()
     else:
         access_token = mint_opaque(grant.rules.opaque, randomness)
@@ -56,9 +55,14 @@ def mint_access_token(
         max(grant.token.lifetime_s - grant.rules.expires_in_less_s, 0),
         format_scope(grant.scope) or None,
         refresh_token,
-        _mint_id_token(grant, moment, keys),
+        _mint_id_token(grant, keys, keyed_hash, now=now, randomness=randomness),
     )
     return MintedToken(grant, response, records)
+
+
+def _new_moment(grant: AccessGrant, keyed_hash: KeyedHash, now: int, randomness: Randomness) -> Moment:
+    jti = keyed_hash.stamp_jti(randomness(JTI_OCTETS), *generation_of(grant))
+    return Moment(now, grant.token.lifetime_s, jti)
 
 
 def generation_of(grant: AccessGrant) -> tuple[str | int, ...]:
@@ -95,14 +99,14 @@ def _mint_refresh_token(
     return Secret(refresh_token), (record,)
 
 
-def _mint_id_token(grant: AccessGrant, moment: Moment, keys: TenantKeys) -> Secret | None:
+def _mint_id_token(
+    grant: AccessGrant, keys: TenantKeys, keyed_hash: KeyedHash, *, now: int, randomness: Randomness
+) -> Secret | None:
     form = grant.rules.id_token
     if form is None:
         return None
-    if keys.encryption is None:
-        raise KeyMissing(f"tenant {grant.tenant_id} has no active encryption key")
-    signing = keys.signing_key(grant.tenant_id, grant.token.alg)
-    return Secret(mint_id_token(form, grant, moment, signing=signing, encryption=keys.encryption))
+    moment, signing = _new_moment(grant, keyed_hash, now, randomness), keys.signing_key(grant.token.alg)
+    return Secret(mint_id_token(form, grant, moment, signing=signing, encryption=keys.encryption_key))
 
 
 def _record(

@@ -117,7 +117,7 @@ class TokenVerifier:
     async def _find_jwt(self, tenant: TenantRecord, rules: Rules, text: str) -> LiveToken | None:
         keys = await self._keys.of(tenant.tenant_id)
         try:
-            jwt = read_jwt(text, keys.verifying)
+            typ, jwt = read_jwt(text, keys.verifying)
         except JwtUnreadable:
             return None
         names = {row.value: row.claim for row in rules.jwt.claims if row.value is not None}
@@ -126,6 +126,9 @@ class TokenVerifier:
             return None
         client = await self._live_client(tenant.tenant_id, live.client_id)
         if client is None or not self._is_of_generation(live, tenant, client):
+            return None
+        # RFC 8725 section 3.11: what is no access token by its `typ` is none, whatever else it says.
+        if typ not in {rules.token.typ, client.token_rules.get("typ")}:
             return None
         return None if await self._store.is_jti_revoked(tenant.tenant_id, str(live.jwt_id)) else live
 
