@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from mintmark.admin.clients import disable_client
+from mintmark.admin.upkeep import KEEP_EXPIRED_S, purge_expired
 from tests.life.serving import LifeServer, Worker
 from tests.life.world import IDENTIFIERS, Caller, Sent, World, post, post_json, refresh_request, show, token_request
 
@@ -291,6 +292,18 @@ async def test_an_expired_access_token_is_told_from_an_invalid_one(omada: World,
         "errorCode": -44112,
         "msg": "The access token has expired. Please re-initiate the refreshToken process to obtain the access token.",
     }
+
+
+async def test_upkeep_leaves_time_to_tell_the_expired_from_the_unknown(omada: World, caller: Caller):
+    """A client refreshes on the one and gives up on the other."""
+    token = (await omada.issue(caller))["accessToken"]
+    codes = []
+    for passed_s in (7200, KEEP_EXPIRED_S - 1, 1):
+        omada.clock.now += passed_s
+        await purge_expired(omada.administration)
+        codes.append((await omada.send(show("omada", f"AccessToken={token}"))).json["errorCode"])
+
+    assert codes == [-44112, -44112, -44113]
 
 
 async def test_a_refresh_token_shown_as_an_access_token_is_invalid(omada: World, caller: Caller):
