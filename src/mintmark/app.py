@@ -129,15 +129,20 @@ class Application:
 
     async def _tend(self) -> None:
         """Do what one process does for all, while this is the one."""
-        schedule = KeySchedule(self._settings.key_lifetime_s, self._settings.key_announce_s)
         while True:
             await asyncio.sleep(self._settings.upkeep_interval_s)
-            try:
-                if await self._administration.store.leadership.try_acquire():
-                    await purge_expired(self._administration)
-                    await tend_keys(self._administration, schedule)
-            except Exception as error:
-                log.error("upkeep_failed", error=repr(error))
+            for work in (self._purge, self._tend_keys):
+                try:
+                    if await self._administration.store.leadership.try_acquire():
+                        await work()
+                except Exception as error:
+                    log.error("upkeep_failed", work=work.__name__.strip("_"), error=repr(error))
+
+    async def _purge(self) -> None:
+        await purge_expired(self._administration)
+
+    async def _tend_keys(self) -> None:
+        await tend_keys(self._administration, KeySchedule(self._settings.key_lifetime_s, self._settings.key_announce_s))
 
     async def close(self) -> None:
         """Let go of threads and database, what is in hand being finished first."""

@@ -30,7 +30,12 @@ COMMANDS = [
     "dialect show",
     "dialect check",
     "keys list",
-    "keys add",
+    "keys rotate",
+    "keys revoke",
+    "keys reseal",
+    "client update",
+    "client reset-secret",
+    "tenant invalidate-tokens",
     "keys reset-encryption",
 ]
 
@@ -76,7 +81,7 @@ def test_a_list_in_json_is_an_array_of_objects(made, words, names):
         ("client create --tenant acme --json", {"client_id", "client_secret"}),
         ("client show --tenant acme billing --json", {"client_id", "secrets"}),
         ("client add-secret --tenant acme billing --json", {"secret_id", "client_secret"}),
-        ("keys add --tenant acme --alg EdDSA --json", {"kid", "alg"}),
+        ("keys rotate --tenant acme --alg EdDSA --json", {"kid", "alg"}),
         ("keys reset-encryption --tenant acme", {"kty", "k", "kid"}),
     ],
 )

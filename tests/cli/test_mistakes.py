@@ -111,11 +111,14 @@ MISTAKES = [
     # tenants
     ("client list --tenant nope", "there is no tenant 'nope'; the tenants are: acme"),
     ("tenant suspend nope", "there is no tenant 'nope'"),
-    ("tenant create acme --issuer https://other.example", "tenant 'acme': its id, a host"),
+    ("tenant create acme --issuer https://other.example", "tenant 'acme': its id is taken by 'acme'"),
     ("tenant create Acme! --issuer https://acme.example", "tenant id 'Acme!'"),
-    ("tenant create new --issuer acme.example", "issuer 'acme.example': wanted is a URL"),
-    ("tenant create new --issuer 'https://acme.example/?a'", "wanted is a URL without query or fragment"),
-    ("tenant create new --issuer 'https://acme.example\n'", "wanted is a URL without query or fragment"),
+    ("tenant create new --issuer acme.example", "issuer 'acme.example': wanted is an http or https URL"),
+    (
+        "tenant create new --issuer 'https://acme.example/?a'",
+        "wanted is an http or https URL without query or fragment",
+    ),
+    ("tenant create new --issuer 'https://acme.example\n'", "wanted is an http or https URL without query or fragment"),
     ("tenant create new --issuer https://a.example --dialect omad", "the dialects are: ciam, oauth2, omada"),
     ("tenant create new --issuer https://a.example --host 'a b'", "host 'a b'"),
     ("tenant create new --issuer https://a.example --set form", "--set 'form': wanted is KEY=VALUE"),
@@ -201,8 +204,8 @@ def test_an_unwritable_state_dir_is_named(made, tmp_path):
         "client list --limit 0",
         "client list --limit 99999999999999999999",
         "client create --method private_key_jwt",
-        "keys add --alg HS256",
-        "tenant create new",
+        "keys rotate --alg HS256",
+        "tenant create",
         "token http://127.0.0.1:9 --client-id a --client-secret word",
     ],
 )
@@ -229,7 +232,6 @@ GOOD_LINE = b'{"client_id":"first","client_secret":"its secret"}\n'
         (b'{"client_id":"billing","client_secret":"s"}', "tenant 'acme' has a client 'billing' already"),
         (b'{"client_id":"\xff","client_secret":"s"}', "not UTF-8"),
         (b'{"client_id":"second"', "truncated"),
-        (b"", "truncated"),
     ],
 )
 def test_a_faulty_line_of_an_import_is_named_and_no_line_is_taken(made, desk, second, said):

@@ -232,7 +232,7 @@ def test_opened_keys_do_not_show_themselves(full_deployment: Deployment):
     shown = full_deployment.administer(open_all)
     keys = full_deployment.administer(read_private_keys)
 
-    assert "SigningKey(" in shown
+    assert "TenantKeys(" in shown
     for octets in keys:
         assert base64.urlsafe_b64encode(octets).rstrip(b"=").decode() not in shown
         assert repr(octets)[2:-1] not in shown

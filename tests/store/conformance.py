@@ -10,11 +10,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from mintmark.protocol.errors import AlreadyExists, NotFound, StoreError, StoreUnavailable
+from mintmark.protocol.errors import AlreadyExists, NotFound, StoreError
 from mintmark.store.interface import Store
 from mintmark.store.records import ReusableToken, ReuseSlot, TenantRecord, TokenRecord
 
-from .conformance_life import GenerationConformance, LeadershipConformance, RevocationConformance, UpkeepConformance
+from .conformance_life import (
+    GenerationConformance,
+    LeadershipConformance,
+    LifeConformance,
+    RevocationConformance,
+    UpkeepConformance,
+)
 from .samples import NOW, client, digest, first_generation, key, secret, slot, tenant, token
 
 
@@ -473,30 +479,6 @@ class DeploymentConformance:
         await store.tenants.add(tenant(), [])
         assert await another_process.deployment.revision() > before
         assert await another_process.tenants.find("acme") == await store.tenants.find("acme")
-
-
-class LifeConformance:
-    async def test_close_finishes_what_is_in_hand(self, store: Store, another_process: Store) -> None:
-        calls = [asyncio.create_task(store.tokens.add([token(f"t{number}")])) for number in range(500)]
-        await asyncio.sleep(0)
-        await store.close()
-        await asyncio.gather(*calls)
-        found = [await another_process.tokens.find(digest(f"t{number}")) for number in range(500)]
-        assert None not in found
-
-    async def test_a_closed_store_takes_nothing_more(self, store: Store) -> None:
-        await store.close()
-        with pytest.raises(StoreUnavailable):
-            await store.tokens.add([token("a")])
-
-    async def test_closing_twice_is_closing_once(self, store: Store) -> None:
-        await store.close()
-        await store.close()
-
-    async def test_a_closed_store_no_longer_leads(self, store: Store, another_process: Store) -> None:
-        assert await store.leadership.try_acquire()
-        await store.close()
-        assert await another_process.leadership.try_acquire()
 
 
 @pytest.mark.asyncio
