@@ -107,6 +107,6 @@ def test_a_server_without_its_file_does_not_start(harbour, tmp_path):
     shutil.copytree(harbour[2] / "var", tmp_path / "var")
     for workers in (1, 2):
         words = ["--listen", f"http://127.0.0.1:{find_free_port()}", "--workers", str(workers)]
-        with pytest.raises(RuntimeError, match="tenant harbour: its dialect 'harbour' is not there"):
-            with Serving(*words, cwd=tmp_path):
-                pass
+        refused = pytest.raises(RuntimeError, match="tenant harbour: its dialect 'harbour' is not there")
+        with refused, Serving(*words, cwd=tmp_path):
+            pass
