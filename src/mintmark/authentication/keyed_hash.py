@@ -6,6 +6,7 @@ Its keys come from the deployment's root key, which stays when the master key ch
 from __future__ import annotations
 
 import hmac
+from hashlib import blake2b
 from typing import Final
 
 from mintmark.authentication.comparison import is_same
@@ -18,7 +19,7 @@ VERSION_OCTET: Final = 6
 
 
 class KeyedHash:
-    """HMAC-SHA-256 under keys derived from 32 octets."""
+    """HMAC-SHA-256 for secrets, keyed BLAKE2b (RFC: 7693) for marks, under keys derived from 32 octets."""
 
     __slots__ = ("_secret_key", "_stamp_key")
 
@@ -40,7 +41,7 @@ class KeyedHash:
         head[VERSION_OCTET] = head[VERSION_OCTET] & 0x0F | 0x40
         head[VARIANT_OCTET] = head[VARIANT_OCTET] & 0x3F | 0x80
         text = "\n".join(map(str, bound_to)).encode()
-        return bytes(head) + hmac.digest(self._stamp_key, bytes(head) + text, "sha256")[:STAMP_OCTETS]
+        return bytes(head) + blake2b(bytes(head) + text, key=self._stamp_key, digest_size=STAMP_OCTETS).digest()
 
     def is_stamped(self, octets: bytes, *bound_to: str | int) -> bool:
         """Tell whether the octets of a `jti` bear the mark for this."""

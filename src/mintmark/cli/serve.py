@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -29,6 +30,8 @@ from mintmark.settings import Settings
 BoundListener = tuple[Listener, list[list[socket.socket]]]
 CERTIFICATE: Final = "localhost.crt"
 PRIVATE_KEY: Final = "localhost.key"
+GC_THRESHOLD: Final = 20_000
+"""New container objects before a collection; Python begins one every 700, some 20 requests."""
 
 
 def add_parser(parsers: Any) -> None:
@@ -159,6 +162,13 @@ def _listen_for_the_end(lifeline: int | None) -> asyncio.Event:
     return stop
 
 
+def _spare_the_collector() -> None:
+    """Keep what the start made out of every collection: it stays for good, and requests leave few cycles behind."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+
+
 async def _serve(
     settings: Settings, sockets: Sequence[tuple[Listener, list[socket.socket]]], lifeline: int | None
 ) -> int:
@@ -178,6 +188,7 @@ async def _serve(
     )
     await server.start()
     application.follow_changes()
+    _spare_the_collector()
     await stop.wait()
     await server.stop(settings.shutdown_grace_s)
     await application.close()

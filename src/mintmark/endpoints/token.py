@@ -5,7 +5,6 @@ RFC: 6749 sections 3.2, 4.4, 5.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from mintmark.authentication.authenticate import Authenticator
@@ -19,6 +18,7 @@ from mintmark.protocol.messages import TokenRequest, TokenResponse
 from mintmark.tokens.keys import KeyRing
 from mintmark.tokens.ledger import TokenLedger
 from mintmark.tokens.mint import mint_access_token
+from mintmark.tokens.randomness import Randomness
 
 
 class TokenEndpoint:
@@ -38,6 +38,7 @@ class TokenEndpoint:
         self._ledger = ledger
         self._keyed_hash = keyed_hash
         self._clock = clock
+        self._randomness = Randomness()
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Decode, authenticate, authorize, mint, store, encode; a refusal leaves through the dialect that came in."""
@@ -76,5 +77,5 @@ class TokenEndpoint:
             if live is not None:
                 return live
         keys = await self._keys.of(grant.tenant_id)
-        minted = mint_access_token(grant, keys, self._keyed_hash, now=now, randomness=os.urandom)
+        minted = mint_access_token(grant, keys, self._keyed_hash, now=now, randomness=self._randomness)
         return await self._ledger.add(minted, now)
