@@ -1,4 +1,4 @@
-"""Random octets from the system's CSPRNG, drawn many at a time: a system call for each token costs more than the token."""
+"""Random octets from the system's CSPRNG, drawn many at a time: a system call costs more than an opaque token."""
 
 from __future__ import annotations
 

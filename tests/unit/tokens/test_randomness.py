@@ -11,9 +11,14 @@ from mintmark.tokens.randomness import DRAWN_OCTETS, Randomness
 
 @pytest.mark.rfc("6749", "10.10")
 def test_every_octet_is_given_once_and_in_the_system_s_order(monkeypatch):
-    drawn = []
+    drawn: list[bytes] = []
     real = os.urandom
-    monkeypatch.setattr(os, "urandom", lambda count: drawn.append(real(count)) or drawn[-1])
+
+    def draw(count: int) -> bytes:
+        drawn.append(real(count))
+        return drawn[-1]
+
+    monkeypatch.setattr(os, "urandom", draw)
     randomness = Randomness()
 
     given = [randomness(count) for count in (16, 32, DRAWN_OCTETS - 48, 1, DRAWN_OCTETS * 2, 5)]
