@@ -139,14 +139,14 @@ def run_create(arguments: argparse.Namespace) -> int:
     shown = {"client_id": made.client.client_id}
     if made.is_generated:
         shown["client_secret"] = made.client_secret.reveal()
-    if arguments.json:
-        print_json(shown)
-    else:
-        _print_once(shown)
+    _show_once(shown, as_json=arguments.json)
     return 0
 
 
-def _print_once(shown: dict[str, str]) -> None:
+def _show_once(shown: dict[str, str], *, as_json: bool) -> None:
+    if as_json:
+        print_json(shown)
+        return
     for name, value in shown.items():
         print(f"{name}: {value}")
     if "client_secret" in shown:
@@ -274,10 +274,7 @@ def run_reset_secret(arguments: argparse.Namespace) -> int:
     """Replace a client's secrets."""
     secret = with_deployment(arguments, lambda one: reset_secret(one, arguments.tenant, arguments.client_id))
     shown = {"client_id": arguments.client_id, "client_secret": secret.reveal()}
-    if arguments.json:
-        print_json(shown)
-    else:
-        _print_once(shown)
+    _show_once(shown, as_json=arguments.json)
     return 0
 
 
@@ -294,10 +291,7 @@ def run_add_secret(arguments: argparse.Namespace) -> int:
         arguments, lambda one: add_secret(one, arguments.tenant, arguments.client_id, label=arguments.label)
     )
     shown = {"secret_id": record.secret_id, "client_secret": secret.reveal()}
-    if arguments.json:
-        print_json(shown)
-    else:
-        _print_once(shown)
+    _show_once(shown, as_json=arguments.json)
     return 0
 
 

@@ -17,7 +17,6 @@ from mintmark.protocol.errors import SettingsError
 from mintmark.settings import Settings, load_settings
 
 Result = TypeVar("Result")
-Subparsers = argparse._SubParsersAction
 
 
 def add_command(

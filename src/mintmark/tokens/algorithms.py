@@ -34,7 +34,6 @@ class AlgorithmRow(NamedTuple):
     make_verify: Callable[[Jwk], Verify]
     export: Callable[[Any], dict[str, Any]]
     """From a public key to the members of its JWK."""
-    is_experimental: bool = False
 
 
 def _answers(verify: Callable[[bytes, bytes], object]) -> Verify:
@@ -116,7 +115,6 @@ def _mldsa65_row() -> AlgorithmRow:
         lambda key: key.sign,
         make_verify,
         export,
-        is_experimental=True,
     )
 
 

@@ -19,6 +19,7 @@ def upgrade() -> None:
     create_clients()
     create_keys()
     create_tokens()
+    create_reuse_and_revocation()
     create_deployment()
 
 
@@ -116,7 +117,7 @@ def create_keys() -> None:
 
 
 def create_tokens() -> None:
-    """Create `token`, `reuse_slot` and `revoked_jwt`."""
+    """Create `token`."""
     op.create_table(
         "token",
         sa.Column("digest", sa.LargeBinary, nullable=False),
@@ -136,6 +137,10 @@ def create_tokens() -> None:
     op.create_index("ix_token_expires_at", "token", ["expires_at"])
     has_family = sa.text("family IS NOT NULL")
     op.create_index("ix_token_family", "token", ["family"], sqlite_where=has_family, postgresql_where=has_family)
+
+
+def create_reuse_and_revocation() -> None:
+    """Create `reuse_slot` and `revoked_jwt`."""
     op.create_table(
         "reuse_slot",
         sa.Column("tenant_id", NAME, nullable=False),
