@@ -69,6 +69,7 @@ class Application:
         }
         self._router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
+        self._by_issuer: Mapping[str, str] = {}
         self._apps: list[AsgiApp] = []
         self._revision = -1
         self._following: asyncio.Task[None] | None = None
@@ -90,6 +91,7 @@ class Application:
         self._keys.forget()
         served = await self._load_tenants()
         self._served = {tenant.record.tenant_id: tenant for tenant in served}
+        self._by_issuer = {tenant.record.issuer: tenant.record.tenant_id for tenant in served}
         self._router = Router(served)
         for app in self._apps:
             app.router = self._router
@@ -99,6 +101,10 @@ class Application:
         """Return a tenant that is there and not suspended, with its rules."""
         served = self._served.get(tenant_id)
         return None if served is None or served.record.is_suspended else (served.record, served.rules)
+
+    def find_issuer(self, issuer: str) -> str | None:
+        """Return the id of the tenant with this issuer identifier, or None."""
+        return self._by_issuer.get(issuer)
 
     async def find_client(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return a client, or None."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -23,10 +23,17 @@ from mintmark.protocol.http import HttpRequest, HttpResponse
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Mount = tuple[str, Callable[[dict[str, Any], Receive, Send], Awaitable[None]]]
+"""A path, and the ASGI application that answers there and below."""
 
 MAX_BODY_OCTETS: Final = 64 * 1024
 MAX_DISCARDED_OCTETS: Final = 1024 * 1024
 NOT_FOUND: Final = HttpResponse(404, ((b"content-type", b"application/json"),), b'{"error":"not_found"}')
+TLS_REQUIRED: Final = HttpResponse(
+    403,
+    ((b"content-type", b"application/problem+json"),),
+    b'{"type":"urn:mintmark:problem:tls-required","title":"This server is to be reached over TLS only.","status":403}',
+)
 CLOSE: Final = (b"connection", b"close")
 
 log = structlog.get_logger()
@@ -37,12 +44,19 @@ class ClientGone(Exception):
 
 
 class AsgiApp:
-    """The ASGI application. `router` is replaced as a whole when the tenants change."""
+    """The ASGI application. `router` is replaced as a whole when the tenants change.
 
-    def __init__(self, router: Router, endpoints: Mapping[str, Endpoint], trust: ProxyTrust) -> None:
+    Args:
+        mounts: what answers where the router finds nothing; the first whose path fits.
+    """
+
+    def __init__(
+        self, router: Router, endpoints: Mapping[str, Endpoint], trust: ProxyTrust, mounts: Sequence[Mount] = ()
+    ) -> None:
         self.router = router
         self._endpoints = endpoints
         self._trust = trust
+        self._mounts = mounts
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -50,13 +64,12 @@ class AsgiApp:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path: str = scope["path"]
         route = self.router.find(host, path)
-        if route is None:
-            response = self._nothing_here(host, path)
+        if route is not None:
+            await write_response(await self._answer(scope, headers, receive, route), send)
+        elif (mounted := self._find_mount(path)) is None:
+            await write_response(self._nothing_here(host, path), send)
         else:
-            response = await self._answer(scope, headers, receive, route)
-        length = (b"content-length", b"%d" % len(response.body))
-        await send({"type": "http.response.start", "status": response.status, "headers": (length, *response.headers)})
-        await send({"type": "http.response.body", "body": response.body})
+            await self._pass_on(scope, headers, receive, send, mounted)
 
     async def _answer(
         self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], receive: Receive, route: Route
@@ -78,9 +91,30 @@ class AsgiApp:
             answer = TemporarilyUnavailable("temporarily_unavailable") if away else ServerError("server_error")
             return route.refuse(answer, headers).with_headers((b"x-correlation-id", correlation_id.encode()))
 
+    def _find_mount(self, path: str) -> Mount | None:
+        return next((one for one in self._mounts if path == one[0] or path.startswith(one[0] + "/")), None)
+
+    async def _pass_on(
+        self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], receive: Receive, send: Send, mounted: Mount
+    ) -> None:
+        """Let a mount answer. The `client` that it sees is the caller as `ProxyTrust` tells it."""
+        try:
+            source = self._trust.source_of(scope, headers)
+        except OAuthError:
+            await write_response(TLS_REQUIRED, send)
+            return
+        await mounted[1]({**scope, "client": (source, 0)}, receive, send)
+
     def _nothing_here(self, host: str, path: str) -> HttpResponse:
         dialect = self.router.owner_of_unknown_path(host, path)
         return NOT_FOUND if dialect is None else dialect.encode_error(InvalidRequest("unknown_path"))
+
+
+async def write_response(response: HttpResponse, send: Send) -> None:
+    """Write a whole answer."""
+    length = (b"content-length", b"%d" % len(response.body))
+    await send({"type": "http.response.start", "status": response.status, "headers": (length, *response.headers)})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:

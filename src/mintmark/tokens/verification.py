@@ -17,7 +17,7 @@ from mintmark.grants.rules import ClaimValue, Rules
 from mintmark.protocol.secret import Secret
 from mintmark.store.interface import TokenStore
 from mintmark.store.records import ClientRecord, TenantRecord
-from mintmark.tokens.jwt_reading import JwtUnreadable, read_jwt
+from mintmark.tokens.jwt_reading import JwtUnreadable, read_jwt, read_unverified_issuer
 from mintmark.tokens.keys import KeyRing
 from mintmark.tokens.opaque import digest_token
 
@@ -49,6 +49,9 @@ class Present(Protocol):
 
     def find_tenant(self, tenant_id: str) -> tuple[TenantRecord, Rules] | None:
         """Return a tenant that is there and not suspended, with its rules."""
+
+    def find_issuer(self, issuer: str) -> str | None:
+        """Return the id of the tenant with this issuer identifier, or None."""
 
     async def find_client(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return a client, or None."""
@@ -87,6 +90,20 @@ class TokenVerifier:
         if live is None or not live.issued_at - CLOCK_SKEW_S <= self._clock() < live.expires_at:
             return None
         return live
+
+    async def find_live_anywhere(self, token: Secret) -> LiveToken | None:
+        """Return what a token stands for, whichever tenant's it is, or None if it is not alive.
+
+        What an unverified JWT says of its issuer only chooses the tenant whose keys then judge it.
+        """
+        await self._present.refresh()
+        text = token.reveal()
+        if text.count(".") == 2:
+            tenant_id = self._present.find_issuer(read_unverified_issuer(text))
+        else:
+            record = await self._store.find(digest_token(text))
+            tenant_id = None if record is None else record.tenant_id
+        return None if tenant_id is None else await self.find_live(tenant_id, token)
 
     async def is_expired(self, tenant_id: str, token: Secret) -> bool:
         """Tell whether a token that is not alive died of age, as far as the store still knows it."""
