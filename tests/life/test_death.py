@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from mintmark.admin.administration import Administration
+from mintmark.admin.client_secrets import reset_secret
 from mintmark.admin.clients import (
     ClientChanges,
     ClientRequest,
@@ -21,7 +22,6 @@ from mintmark.admin.clients import (
     disable_client,
     register_client,
     remove_client,
-    reset_secret,
 )
 from mintmark.admin.keys import revoke_key
 from mintmark.admin.tenants import invalidate_tokens, suspend_tenant

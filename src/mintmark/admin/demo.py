@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from mintmark.admin.administration import Administration
 from mintmark.admin.clients import ClientRequest, register_client
+from mintmark.admin.deployment import administrator_request
 from mintmark.admin.tenants import TenantRequest, create_tenant
 from mintmark.protocol.secret import Secret
 
@@ -83,9 +84,18 @@ DEMO: Final = (
 )
 
 
+ADMINISTRATOR: Final = DemoTenant(
+    TenantRequest(tenant_id="admin", dialect="oauth2", issuer="http://127.0.0.1:8080/t/admin", is_administrative=True),
+    administrator_request(Secret("admin-secret-not-for-production")),
+    "curl -u admin:admin-secret-not-for-production -d grant_type=client_credentials"
+    " http://127.0.0.1:8080/t/admin/oauth2/token",
+)
+"""Not among the lines that are printed: its tokens are for the management API."""
+
+
 async def load_demo(administration: Administration) -> None:
     """Create the demo's tenants and clients, those that are not there yet."""
-    for row in DEMO:
+    for row in (ADMINISTRATOR, *DEMO):
         if await administration.store.tenants.find(row.tenant.tenant_id) is None:
             await create_tenant(administration, row.tenant)
         client_id = row.client.client_id or ""

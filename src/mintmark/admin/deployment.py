@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from mintmark.admin.administration import Administration, AdministrationError
+from mintmark.admin.clients import ClientRequest, RegisteredClient, register_client
+from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
+from mintmark.admin.tenants import TenantRequest, create_tenant
 from mintmark.authentication.keyed_hash import KEY_OCTETS, KeyedHash
 from mintmark.authentication.master_key import (
     SealBroken,
@@ -19,10 +22,13 @@ from mintmark.authentication.master_key import (
 from mintmark.dialects.catalogue import load_dialects
 from mintmark.grants.rules import parse_rules
 from mintmark.protocol.errors import SettingsError
+from mintmark.protocol.secret import Secret
 from mintmark.settings import Settings
 from mintmark.store.schema import migrate, schema_state
 from mintmark.store.sql_store import SqlStore
 
+ADMINISTRATIVE: Final = "admin"
+"""The id of the administrative tenant, and of its first client."""
 ROOT_KEY_FACT: Final = "sealed_root_key"
 ROOT_KEY_PURPOSE: Final = b"root key"
 
@@ -57,6 +63,35 @@ async def initialize(settings: Settings) -> Administration:
     if is_new:
         migrate(settings.database)
     return await _open(settings, master_key)
+
+
+async def create_administrator(administration: Administration, issuer: str) -> RegisteredClient | None:
+    """Create the administrative tenant and its first client, with every permission; None: there is one already.
+
+    Args:
+        issuer: the administrative tenant's issuer identifier.
+
+    Raises: AdministrationError (the issuer, or a tenant `admin` that is not administrative).
+    """
+    if any(tenant.is_administrative for tenant in await administration.store.tenants.list()):
+        return None
+    await create_tenant(
+        administration,
+        TenantRequest(tenant_id=ADMINISTRATIVE, dialect="oauth2", issuer=issuer, is_administrative=True),
+    )
+    return await register_client(administration, administrator_request())
+
+
+def administrator_request(client_secret: Secret | None = None) -> ClientRequest:
+    """Return the request that registers the first administrator's client."""
+    return ClientRequest(
+        tenant_id=ADMINISTRATIVE,
+        client_id=ADMINISTRATIVE,
+        client_secret=client_secret,
+        client_name="first administrator",
+        scope=tuple(sorted(PERMISSIONS)),
+        audience=(MANAGEMENT_AUDIENCE,),
+    )
 
 
 async def _open(settings: Settings, master_key: SealingKey) -> Administration:

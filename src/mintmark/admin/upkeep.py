@@ -104,7 +104,7 @@ async def _destroy_outlived(administration: Administration, tenant: TenantRecord
     margin_s = await longest_lifetime_s(administration, tenant.tenant_id, rules.token) + CACHE_S
     for kid, end in ended.items():
         if end + margin_s < now:
-            await administration.store.keys.remove(tenant.tenant_id, kid)
+            await administration.acting("destroy_key").keys.remove(tenant.tenant_id, kid)
             log.info("key_destroyed", tenant_id=tenant.tenant_id, kid=kid)
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from mintmark.admin.administration import Administration, AdministrationError
+from mintmark.admin.client_secrets import add_secret, remove_secret, reset_secret
 from mintmark.admin.clients import (
     METHODS,
     ClientChanges,
     ClientRequest,
-    add_secret,
     change_client,
     check_clients,
     disable_client,
@@ -22,9 +22,7 @@ from mintmark.admin.clients import (
     register_client,
     register_clients,
     remove_client,
-    remove_secret,
     require_client,
-    reset_secret,
 )
 from mintmark.cli.options import (
     add_command,

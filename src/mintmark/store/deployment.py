@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from mintmark.store.batching import GroupCommit
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.tables import DEPLOYMENT_FACT, REVISION
-
-Result = TypeVar("Result")
+from mintmark.store.writing import Writing
 
 READ_REVISION: Final = Prepared(select(REVISION.c.number))
-RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
 GENERATION_BITS: Final = 62
 FIND_FACT: Final = select(DEPLOYMENT_FACT.c.value).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
 REMOVE_FACT: Final = delete(DEPLOYMENT_FACT).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
@@ -27,9 +23,9 @@ ADD_FACT: Final = insert(DEPLOYMENT_FACT)
 class SqlDeployment:
     """Implements `interface.DeploymentStore`."""
 
-    def __init__(self, reader: Reader, writer: GroupCommit) -> None:
+    def __init__(self, reader: Reader, writing: Writing) -> None:
         self._reader = reader
-        self._writer = writer
+        self._writing = writing
 
     async def find_fact(self, name: str) -> str | None:
         """Return a fact, or None. Raises: StoreUnavailable."""
@@ -37,11 +33,11 @@ class SqlDeployment:
 
     async def put_fact(self, name: str, value: str) -> None:
         """Write a fact. Raises: StoreUnavailable."""
-        await self._writer.run(partial(write_fact, name=name, value=value))
+        await self._writing.run(partial(write_fact, name=name, value=value))
 
     async def put_fact_if_absent(self, name: str, value: str) -> str:
         """Write a fact unless it is there; return what stands. Raises: StoreUnavailable."""
-        return await self._writer.run(partial(write_fact_if_absent, name=name, value=value))
+        return await self._writing.run(partial(write_fact_if_absent, name=name, value=value))
 
     async def revision(self) -> int:
         """Return the number that grows with every registered change. Raises: StoreUnavailable."""
@@ -51,20 +47,6 @@ class SqlDeployment:
 def new_generation() -> int:
     """Return a generation that no tenant or client ever had, whatever backup the database was restored from."""
     return secrets.randbits(GENERATION_BITS)
-
-
-def revised(work: Callable[[Connection], Result]) -> Callable[[Connection], Result]:
-    """Return the same work followed, in the same transaction, by a new revision.
-
-    Every write to tenants, clients, secrets and keys is wrapped in this.
-    """
-
-    def run(connection: Connection) -> Result:
-        result = work(connection)
-        connection.execute(RAISE_REVISION)
-        return result
-
-    return run
 
 
 def read_revision(connection: Connection) -> int:

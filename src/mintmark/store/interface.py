@@ -1,15 +1,19 @@
 """What the rest of the program asks of a store: small protocols, one a noun. Every write is durable when it returns.
 
-Every method may raise `StoreUnavailable`. Nothing here knows SQL.
+Every method may raise `StoreUnavailable`. Nothing here knows SQL. Where a change takes `if_version`, it raises
+`StaleVersion` when the record is of another by then, and nothing is written.
 """
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from mintmark.store.records import (
+    Act,
     ClientRecord,
+    IdempotencyRecord,
     KeyRecord,
     ReusableToken,
     ReuseSlot,
@@ -32,11 +36,19 @@ class TenantStore(Protocol):
     async def list(self) -> list[TenantRecord]:
         """Return all tenants, by id."""
 
-    async def change(self, tenant_id: str, changes: Mapping[str, Any], *, bump: bool = False) -> TenantRecord:
+    async def page(self, after: str, limit: int) -> builtins.list[TenantRecord]:
+        """Return up to `limit` tenants whose id sorts after `after` ("" from the start), by id."""
+
+    async def customers(self, msp_id: str) -> tuple[str, ...]:
+        """Return the ids of the tenants whose msp this is, in order."""
+
+    async def change(
+        self, tenant_id: str, changes: Mapping[str, Any], *, bump: bool = False, if_version: int | None = None
+    ) -> TenantRecord:
         """Write fields, named as the record names them, and with `bump` a new generation in the same transaction.
 
-        What is not named stays, also what another changed meanwhile. Neither `tenant_id`, `created_at` nor
-        `generation` can be named.
+        What is not named stays, also what another changed meanwhile. Neither `tenant_id`, `created_at`, `generation`
+        nor `version` can be named.
 
         Returns: the tenant as it is then.
         Raises: NotFound, AlreadyExists (a host, identifier or default of another).
@@ -44,6 +56,9 @@ class TenantStore(Protocol):
 
     async def bump_generation(self, tenant_id: str) -> None:
         """Give the tenant a new generation: all tokens minted before are dead. Raises: NotFound."""
+
+    async def remove(self, tenant_id: str, *, if_version: int | None = None) -> None:
+        """Remove the tenant with its clients, their secrets, and its keys; its tokens are dead. Raises: NotFound."""
 
 
 class ClientStore(Protocol):
@@ -62,26 +77,44 @@ class ClientStore(Protocol):
         """Return up to `limit` clients whose id sorts after `after` ("" from the start), by id, with their secrets."""
 
     async def change(
-        self, tenant_id: str, client_id: str, changes: Mapping[str, Any], *, bump: bool = False
+        self,
+        tenant_id: str,
+        client_id: str,
+        changes: Mapping[str, Any],
+        *,
+        bump: bool = False,
+        if_version: int | None = None,
     ) -> ClientRecord:
         """Write fields as in `TenantStore.change`; neither ids nor secrets can be named. Raises: NotFound."""
 
     async def bump_generation(self, tenant_id: str, client_id: str) -> None:
         """Give the client a new generation: all tokens minted before are dead. Raises: NotFound."""
 
-    async def remove(self, tenant_id: str, client_id: str) -> None:
+    async def remove(self, tenant_id: str, client_id: str, *, if_version: int | None = None) -> None:
         """Remove the client and its secrets. Raises: NotFound."""
 
-    async def add_secret(self, secret: SecretRecord) -> None:
-        """Add a secret. Raises: NotFound (the client), AlreadyExists."""
+    async def add_secret(
+        self,
+        secret: SecretRecord,
+        *,
+        others_expire_at: int | None = None,
+        bump: bool = False,
+        if_version: int | None = None,
+    ) -> None:
+        """Add a secret; the client's others expire at `others_expire_at` (seconds) if they would live longer.
 
-    async def reset_secrets(self, secret: SecretRecord, *, bump: bool = False) -> None:
+        Raises: NotFound (the client), AlreadyExists.
+        """
+
+    async def reset_secrets(self, secret: SecretRecord, *, bump: bool = False, if_version: int | None = None) -> None:
         """Put a secret in the place of all others of its client, and with `bump` give that a new generation.
 
         Raises: NotFound (the client).
         """
 
-    async def remove_secret(self, tenant_id: str, client_id: str, secret_id: str) -> None:
+    async def remove_secret(
+        self, tenant_id: str, client_id: str, secret_id: str, *, if_version: int | None = None
+    ) -> None:
         """Remove a secret. Raises: NotFound."""
 
 
@@ -94,8 +127,8 @@ class KeyStore(Protocol):
     async def list(self, tenant_id: str | None = None) -> list[KeyRecord]:
         """Return the keys of one tenant, or of all, oldest first."""
 
-    async def replace(self, key: KeyRecord) -> None:
-        """Write the key's new form (its state). Raises: NotFound."""
+    async def replace(self, key: KeyRecord, *, successor: KeyRecord | None = None) -> None:
+        """Write the key's new form (its state), and with it add the key that takes its place. Raises: NotFound."""
 
     async def remove(self, tenant_id: str, kid: str) -> None:
         """Remove the key. Raises: NotFound."""
@@ -150,6 +183,22 @@ class TokenStore(Protocol):
         """Return whether a JWT was revoked; after it has expired, no answer counts."""
 
 
+class IdempotencyStore(Protocol):
+    """Creations that may be asked for twice, by who asks and the key that he chose."""
+
+    async def claim(self, record: IdempotencyRecord, now: int) -> IdempotencyRecord | None:
+        """Put a record in its place unless a live one is there, and return that one; None: the claim is the caller's.
+
+        Of any number of parallel claims, in any number of processes, one wins.
+        """
+
+    async def finish(self, actor: str, key: str, sealed: bytes, expires_at: int) -> None:
+        """Keep the answer to a claimed request until then."""
+
+    async def release(self, actor: str, key: str) -> None:
+        """Forget a claim whose request came to nothing."""
+
+
 class DeploymentStore(Protocol):
     """The few facts of the whole deployment."""
 
@@ -170,9 +219,11 @@ class Upkeep(Protocol):
     """Getting rid of what is past. Each call is one short transaction: call until it returns 0, with pauses."""
 
     async def purge(self, now: int, limit: int) -> int:
-        """Remove up to `limit` rows (tokens with their slots, revoked JWTs) whose `expires_at` is `now` or earlier.
+        """Remove up to `limit` rows whose `expires_at` is `now` or earlier.
 
-        Returns: how many rows of tokens and revoked JWTs are gone.
+        They are tokens with their slots, revoked JWTs, and answers kept for an idempotency key.
+
+        Returns: how many rows are gone.
         """
 
     async def reclaim(self, pages: int) -> int:
@@ -203,9 +254,26 @@ class Store(Protocol):
     @property
     def deployment(self) -> DeploymentStore: ...
     @property
+    def idempotency(self) -> IdempotencyStore: ...
+    @property
     def upkeep(self) -> Upkeep: ...
     @property
     def leadership(self) -> Leadership: ...
+
+    def acting(self, act: Act) -> Store:
+        """Return a view on the same store, whose changes are recorded in the audit log as this act.
+
+        A change and its record, with what was before and after, are one transaction.
+        """
+
+    def unsynced(self) -> Store:
+        """Return a view whose changes are seen by all when they return, but survive a loss of power only after `sync`.
+
+        For many changes with one answer: it may be given after `sync`.
+        """
+
+    async def sync(self) -> None:
+        """Return when all that was written before, by any view and any process, is on disk."""
 
     async def close(self) -> None:
         """Finish what is in hand and let go of the database."""

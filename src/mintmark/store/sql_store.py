@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from pathlib import Path
+from typing import NamedTuple
 
 from mintmark.store.batching import GroupCommit
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
+from mintmark.store.idempotency import SqlIdempotency
 from mintmark.store.keys import SqlKeys
 from mintmark.store.leadership import FileLeadership
 from mintmark.store.reading import Reader
+from mintmark.store.records import Act
 from mintmark.store.schema import check_current
 from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
 from mintmark.store.tenants import SqlTenants
 from mintmark.store.tokens import SqlTokens
 from mintmark.store.upkeep import SqlUpkeep
+from mintmark.store.writing import Writing
+
+
+class Opened(NamedTuple):
+    """What all views of a store share."""
+
+    reader: Reader
+    commit: GroupCommit
+    leadership: FileLeadership
 
 
 class SqlStore:
     """Implements `interface.Store`. Use it from the thread of one event loop; open one in each process."""
 
-    def __init__(self, path: Path, reader: Reader, writer: GroupCommit) -> None:
-        self._reader = reader
-        self._writer = writer
-        self.tenants = SqlTenants(reader, writer)
-        self.clients = SqlClients(reader, writer)
-        self.keys = SqlKeys(reader, writer)
-        self.tokens = SqlTokens(reader, writer)
-        self.deployment = SqlDeployment(reader, writer)
-        self.upkeep = SqlUpkeep(writer)
-        self.leadership = FileLeadership(path)
+    def __init__(self, opened: Opened, writing: Writing) -> None:
+        reader = opened.reader
+        self._opened = opened
+        self._writing = writing
+        self.tenants = SqlTenants(reader, writing)
+        self.clients = SqlClients(reader, writing)
+        self.keys = SqlKeys(reader, writing)
+        self.tokens = SqlTokens(reader, writing)
+        self.deployment = SqlDeployment(reader, writing)
+        self.idempotency = SqlIdempotency(writing)
+        self.upkeep = SqlUpkeep(writing)
+        self.leadership = opened.leadership
 
     @classmethod
     def open(cls, url: str) -> SqlStore:
@@ -48,10 +61,23 @@ class SqlStore:
             connection = opened.enter_context(open_writer(path, lock))
             reader = opened.enter_context(closing(Reader(open_connection(path, "rw"))))
             opened.pop_all()
-        return cls(path, reader, GroupCommit(connection, lock))
+        commit = GroupCommit(connection, lock)
+        return cls(Opened(reader, commit, FileLeadership(path)), Writing(commit))
+
+    def acting(self, act: Act) -> SqlStore:
+        """Return a view whose changes are recorded as this act, each in its own transaction."""
+        return SqlStore(self._opened, self._writing.acting(act))
+
+    def unsynced(self) -> SqlStore:
+        """Return a view whose changes are seen by all when they return, and survive a loss of power after `sync`."""
+        return SqlStore(self._opened, self._writing.unsynced())
+
+    async def sync(self) -> None:
+        """Return when all that was written before, by any view or process, is on disk. Raises: StoreUnavailable."""
+        await self._writing.sync()
 
     async def close(self) -> None:
-        """Finish what is in hand and let go of the database. A second call does nothing."""
-        await self._writer.close()
-        await self.leadership.release()
-        self._reader.close()
+        """Finish what is in hand and let go of the database, for all views. A second call does nothing."""
+        await self._opened.commit.close()
+        await self._opened.leadership.release()
+        self._opened.reader.close()

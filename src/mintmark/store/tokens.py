@@ -9,11 +9,12 @@ from typing import Final
 from msgspec.structs import asdict, astuple
 from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, update
 
-from mintmark.store.batching import GroupCommit, add_tokens
+from mintmark.store.batching import add_tokens
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.records import ReusableToken, ReuseSlot, Rotation, TokenRecord
 from mintmark.store.tables import REUSE_SLOT, REVOKED_JWT, TOKEN
+from mintmark.store.writing import Shown, Subject, Writing
 
 IS_SLOT: Final = (
     REUSE_SLOT.c.tenant_id == bindparam("of_tenant_id"),
@@ -23,6 +24,7 @@ IS_SLOT: Final = (
     REUSE_SLOT.c.tenant_generation == bindparam("of_tenant_generation"),
     REUSE_SLOT.c.client_generation == bindparam("of_client_generation"),
 )
+SHOWN: Final = ("tenant_id", "client_id", "kind", "scope", "issued_at", "expires_at")
 IS_TOKEN: Final = TOKEN.c.digest == bindparam("of_digest")
 
 FIND: Final = Prepared(select(TOKEN).where(IS_TOKEN))
@@ -35,9 +37,6 @@ CLEAR_SLOT: Final = delete(REUSE_SLOT).where(*IS_SLOT)
 FILL_SLOT: Final = insert(REUSE_SLOT)
 # A slot goes with its token: the foreign key sees to it.
 REMOVE: Final = delete(TOKEN).where(IS_TOKEN)
-REMOVE_FAMILY: Final = delete(TOKEN).where(
-    (TOKEN.c.family == bindparam("of_family")) | (TOKEN.c.digest == bindparam("of_family"))
-)
 SPEND: Final = update(TOKEN).where(IS_TOKEN).values(used_at=bindparam("now"))
 FIND_REVOKED: Final = Prepared(
     select(literal_column("1")).where(
@@ -45,21 +44,24 @@ FIND_REVOKED: Final = Prepared(
     )
 )
 REVOKE: Final = insert(REVOKED_JWT)
+OF_FAMILY: Final = (TOKEN.c.family == bindparam("of_family")) | (TOKEN.c.digest == bindparam("of_family"))
+FIND_FAMILY: Final = select(TOKEN).where(OF_FAMILY).order_by(TOKEN.c.issued_at, TOKEN.c.digest)
+REMOVE_FAMILY: Final = delete(TOKEN).where(OF_FAMILY)
 
 
 class SqlTokens:
     """Implements `interface.TokenStore`."""
 
-    def __init__(self, reader: Reader, writer: GroupCommit) -> None:
+    def __init__(self, reader: Reader, writing: Writing) -> None:
         self._reader = reader
-        self._writer = writer
+        self._writing = writing
 
     async def add(self, records: Sequence[TokenRecord]) -> None:
         """Add tokens, all or none, and return when they are on disk.
 
         Raises: AlreadyExists (a digest), StoreUnavailable.
         """
-        await self._writer.add(records)
+        await self._writing.add(records)
 
     async def find(self, digest: bytes) -> TokenRecord | None:
         """Return the token with this SHA-256 digest, or None. Raises: StoreUnavailable."""
@@ -77,30 +79,31 @@ class SqlTokens:
         Raises: AlreadyExists (the digest), StoreUnavailable.
         """
         token = ReusableToken(record.digest, sealed, record.expires_at)
-        return await self._writer.run(
+        return await self._writing.run(
             partial(fill_slot, record=record, slot=slot, token=token, expires_after=expires_after)
         )
 
     async def remove(self, digest: bytes) -> bool:
         """Remove a token and its slot; return whether it was there. Raises: StoreUnavailable."""
-        return await self._writer.run(partial(erase_token, digest=digest))
+        return await self._writing.record(partial(erase_token, digest=digest), [about(digest)])
 
     async def remove_family(self, family: bytes) -> int:
         """Remove all tokens of a family, and return how many. Raises: StoreUnavailable."""
-        return await self._writer.run(partial(erase_family, family=family))
+        return await self._writing.record(partial(erase_family, family=family), [about_family(family)])
 
     async def rotate(self, digest: bytes, replacement: Sequence[TokenRecord], now: int, leeway_s: int) -> Rotation:
         """Spend a refresh token and add what takes its place, or say why not.
 
         Raises: AlreadyExists (a digest of the replacement), StoreUnavailable.
         """
-        return await self._writer.run(
+        return await self._writing.run(
             partial(spend, digest=digest, replacement=replacement, now=now, leeway_s=leeway_s)
         )
 
     async def revoke_jti(self, tenant_id: str, jti: str, expires_at: int) -> None:
         """Remember until it expires that a JWT was revoked. Raises: StoreUnavailable."""
-        await self._writer.run(partial(write_revoked, tenant_id=tenant_id, jti=jti, expires_at=expires_at))
+        work = partial(write_revoked, tenant_id=tenant_id, jti=jti, expires_at=expires_at)
+        await self._writing.record(work, [about_jwt(tenant_id, jti)])
 
     async def is_jti_revoked(self, tenant_id: str, jti: str) -> bool:
         """Return whether a JWT was revoked. Raises: StoreUnavailable."""
@@ -170,6 +173,38 @@ def spend(
         return "spent"
     erase_family(connection, family=found.digest if found.family is None else found.family)
     return "reused"
+
+
+def about(digest: bytes) -> Subject:
+    """Return the token as what a change is about; whose it is, its row says."""
+    return Subject("token", None, digest.hex(), partial(show_token, digest=digest))
+
+
+def about_family(family: bytes) -> Subject:
+    """Return the tokens of a family as what a change is about."""
+    return Subject("token family", None, family.hex(), partial(show_family, family=family))
+
+
+def about_jwt(tenant_id: str, jti: str) -> Subject:
+    """Return the JWT as what a change is about."""
+    return Subject("jwt", tenant_id, jti, partial(show_jwt, tenant_id=tenant_id, jti=jti))
+
+
+def show_token(connection: Connection, *, digest: bytes) -> Shown | None:
+    """Return what the audit log says of a token, or None. Raises: DBAPIError."""
+    found = read_token(connection, digest)
+    return None if found is None else {name: getattr(found, name) for name in SHOWN}
+
+
+def show_family(connection: Connection, *, family: bytes) -> Shown | None:
+    """Return what the audit log says of a family: its first, and how many there are. Raises: DBAPIError."""
+    rows = connection.execute(FIND_FAMILY, {"of_family": family}).all()
+    return {**{name: getattr(rows[0], name) for name in SHOWN}, "tokens": len(rows)} if rows else None
+
+
+def show_jwt(connection: Connection, *, tenant_id: str, jti: str) -> Shown:
+    """Return what the audit log says of a JWT. Raises: DBAPIError."""
+    return {"is_revoked": read_revoked(connection, tenant_id, jti)}
 
 
 def write_revoked(connection: Connection, *, tenant_id: str, jti: str, expires_at: int) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnClause, Connection, Delete, Integer, Table, bindparam, delete, literal_column, select
 
-from mintmark.store.batching import GroupCommit
-from mintmark.store.tables import REVOKED_JWT, TOKEN
+from mintmark.store.tables import IDEMPOTENCY, REVOKED_JWT, TOKEN
+from mintmark.store.writing import Writing
 
 ROW: Final[ColumnClause[int]] = literal_column("rowid", Integer)
 
@@ -23,7 +23,7 @@ def expired(table: Table) -> Delete:
 
 
 # A slot has no line of its own: it expires with its token, and the foreign key removes it with it.
-MORTAL: Final = (expired(TOKEN), expired(REVOKED_JWT))
+MORTAL: Final = (expired(TOKEN), expired(REVOKED_JWT), expired(IDEMPOTENCY))
 
 # Python's driver takes one step of this pragma, whatever number it is given: hence one page at a time.
 GIVE_BACK_PAGE: Final = "PRAGMA incremental_vacuum(1)"
@@ -33,16 +33,16 @@ COUNT_FREE: Final = "PRAGMA freelist_count"
 class SqlUpkeep:
     """Implements `interface.Upkeep`."""
 
-    def __init__(self, writer: GroupCommit) -> None:
-        self._writer = writer
+    def __init__(self, writing: Writing) -> None:
+        self._writing = writing
 
     async def purge(self, now: int, limit: int) -> int:
         """Remove up to `limit` expired rows; return how many. Raises: StoreUnavailable."""
-        return await self._writer.run(partial(erase_expired, now=now, limit=limit))
+        return await self._writing.run(partial(erase_expired, now=now, limit=limit))
 
     async def reclaim(self, pages: int) -> int:
         """Give up to `pages` free pages back to the file system; return how many. Raises: StoreUnavailable."""
-        return await self._writer.run(partial(shrink, pages=pages))
+        return await self._writing.run(partial(shrink, pages=pages))
 
 
 def erase_expired(connection: Connection, *, now: int, limit: int) -> int:
