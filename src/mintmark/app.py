@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from mintmark.admin.administration import Administration
 from mintmark.admin.upkeep import KeySchedule, purge_expired, tend_keys
+from mintmark.api.callers import Callers
+from mintmark.api.server import MOUNTED_AT, ManagementApi
+from mintmark.api.table import TABLE
 from mintmark.authentication.authenticate import Authenticator
 from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.authentication.clients import ClientDirectory
@@ -24,7 +27,7 @@ from mintmark.endpoints.revocation import RevocationEndpoint
 from mintmark.endpoints.route import Endpoint, ServedTenant
 from mintmark.endpoints.token import TokenEndpoint
 from mintmark.grants.rules import Rules, tenant_rules
-from mintmark.http.asgi import AsgiApp
+from mintmark.http.asgi import AsgiApp, Mount
 from mintmark.http.proxy import ProxyTrust, parse_networks
 from mintmark.http.router import Router
 from mintmark.protocol.errors import SettingsError
@@ -67,6 +70,8 @@ class Application:
             "resource_metadata": ResourceMetadataEndpoint(),
             "authorization": AuthorizationEndpoint(),
         }
+        api = ManagementApi(TABLE, Callers(administration, verifier), administration)
+        self._mounts: Sequence[Mount] = [(path, api) for path in MOUNTED_AT]
         self._router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
         self._by_issuer: Mapping[str, str] = {}
@@ -78,7 +83,7 @@ class Application:
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
         trust = ProxyTrust(parse_networks(self._settings.trusted_proxies), needs_tls=needs_tls)
-        app = AsgiApp(self._router, self._endpoints, trust)
+        app = AsgiApp(self._router, self._endpoints, trust, self._mounts)
         self._apps.append(app)
         return app
 

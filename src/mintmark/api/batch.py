@@ -1,0 +1,141 @@
+"""Up to twenty requests in one: each through the same code as alone, each authorised by itself, synced to disk once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from mintmark.api.operation import PREFIX, Call, Found, Operation, Reply, Table
+from mintmark.api.performing import perform, refuse
+from mintmark.api.problems import Refusal
+from mintmark.protocol.http import HttpRequest, HttpResponse
+
+BATCH_PATH: Final = "/batch"
+MAX_ACTIONS: Final = 20
+JSON: Final = b"application/json"
+MAX_BATCH_OCTETS: Final = 1024 * 1024
+
+
+class ActionHeaders(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    rename={"if_match": "If-Match", "if_none_match": "If-None-Match", "idempotency_key": "Idempotency-Key"},
+):
+    """The headers that an action may have."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    idempotency_key: str | None = None
+
+
+class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One request of a batch."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: Annotated[str, msgspec.Meta(pattern="^/", max_length=4096)]
+    """With its query, as it stands alone: `/api/v1/tenants/acme/clients?limit=10`."""
+    headers: ActionHeaders = ActionHeaders()
+    body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Requests, carried out in their order."""
+
+    actions: Annotated[tuple[Action, ...], msgspec.Meta(min_length=1, max_length=MAX_ACTIONS)]
+    interrupt: bool = True
+    """The first that fails ends the batch; what was done before it stays done."""
+
+
+class ActionResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to one action."""
+
+    status: int
+    headers: dict[str, str] = {}
+    body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """The answers, in the order of the actions."""
+
+    results: tuple[ActionResult, ...]
+
+
+def batch_operation(table: Table) -> Operation:
+    """Return the row of the batch call over the rows of a table, which does not hold it: no batch within a batch."""
+
+    async def run_batch(call: Call) -> Reply:
+        return await carry_out(call, table)
+
+    return Operation(
+        name="runBatch",
+        method="POST",
+        path=BATCH_PATH,
+        permission="",
+        call=run_batch,
+        summary="Carry out up to 20 requests",
+        about="Each is authorised by itself, and answered in its place. With `interrupt`, the first failure ends it:"
+        " what was done stays done, and what was not begun is answered 424. All are on disk when the answer comes.",
+        takes=BatchRequest,
+        gives=BatchAnswer,
+        problems=("body-too-large",),
+        max_body_octets=MAX_BATCH_OCTETS,
+        example={
+            "actions": [
+                {"method": "GET", "path": "/api/v1/tenants/acme"},
+                {"method": "POST", "path": "/api/v1/tenants/acme/clients", "body": {"client_name": "Billing job"}},
+            ]
+        },
+    )
+
+
+async def carry_out(call: Call, table: Table) -> Reply:
+    """Carry out a batch's actions one after the other, and sync what they wrote once."""
+    batch: BatchRequest = call.body
+    results: list[ActionResult] = []
+    is_interrupted = False
+    for action in batch.actions:
+        if is_interrupted:
+            results.append(write_result(refuse(Refusal("not-attempted"), call.desk.exchange)))
+            continue
+        response = await answer_action(call, table, action)
+        results.append(write_result(response))
+        is_interrupted = batch.interrupt and response.status >= 400
+    await call.administration.store.sync()
+    return Reply(BatchAnswer(tuple(results)))
+
+
+async def answer_action(call: Call, table: Table, action: Action) -> HttpResponse:
+    """Answer one action as if it had come alone."""
+    path, _, query = action.path.partition("?")
+    given = {name.lower().encode(): value.encode() for name, value in msgspec.to_builtins(action.headers).items()}
+    body = b"" if action.body is msgspec.UNSET else bytes(action.body)
+    request = HttpRequest(
+        action.method, path, query.encode(), {**given, b"content-type": JSON}, body, call.request.source
+    )
+    try:
+        found = find(table, action.method, path)
+        desk = await call.desk.admit_again()
+    except Exception as error:  # whatever it was, it is this action's alone
+        return refuse(error, call.desk.exchange)
+    return await perform(found, request, msgspec.structs.replace(desk, administration=desk.administration.unsynced()))
+
+
+def find(table: Table, method: str, path: str) -> Found:
+    """Return the row of an action. Raises: Refusal (`not-found`, `method-not-allowed`, `invalid-values`)."""
+    if path.rstrip("/") == PREFIX + BATCH_PATH:
+        raise Refusal("invalid-values", "A batch holds no batch.")
+    by_method = table.find(path.removeprefix(PREFIX)) if path.startswith(PREFIX + "/") else {}
+    if not by_method:
+        raise Refusal("not-found")
+    if method not in by_method:
+        raise Refusal("method-not-allowed", headers=(("allow", ", ".join(sorted(by_method))),))
+    return by_method[method]
+
+
+def write_result(response: HttpResponse) -> ActionResult:
+    """Write an answer as a member of the batch's."""
+    headers = {name.decode(): value.decode() for name, value in response.headers}
+    return ActionResult(response.status, headers, msgspec.Raw(response.body) if response.body else msgspec.UNSET)
