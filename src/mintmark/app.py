@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
 from mintmark.admin.administration import Administration
 from mintmark.admin.upkeep import KeySchedule, purge_expired, tend_keys
 from mintmark.api.callers import Callers
+from mintmark.api.omada.callers import DIALECT as OMADA
+from mintmark.api.omada.server import MOUNTED_AT as OPEN_API_MOUNTED_AT
+from mintmark.api.omada.server import OpenApi
 from mintmark.api.server import MOUNTED_AT, ManagementApi
 from mintmark.api.table import TABLE
 from mintmark.authentication.authenticate import Authenticator
@@ -71,10 +74,15 @@ class Application:
             "authorization": AuthorizationEndpoint(),
         }
         api = ManagementApi(TABLE, Callers(administration, verifier), administration)
-        self._mounts: Sequence[Mount] = [(path, api) for path in MOUNTED_AT]
+        open_api = OpenApi(administration, verifier, self)
+        self._mounts: Sequence[Mount] = [
+            *((path, api) for path in MOUNTED_AT),
+            *((path, open_api) for path in OPEN_API_MOUNTED_AT),
+        ]
         self._router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
         self._by_issuer: Mapping[str, str] = {}
+        self._controllers: Mapping[str | None, TenantRecord] = {}
         self._apps: list[AsgiApp] = []
         self._revision = -1
         self._following: asyncio.Task[None] | None = None
@@ -97,6 +105,8 @@ class Application:
         served = await self._load_tenants()
         self._served = {tenant.record.tenant_id: tenant for tenant in served}
         self._by_issuer = {tenant.record.issuer: tenant.record.tenant_id for tenant in served}
+        records = [tenant.record for tenant in served]
+        self._controllers = {one.identifier: one for one in records if one.dialect == OMADA and not one.is_suspended}
         self._router = Router(served)
         for app in self._apps:
             app.router = self._router
@@ -110,6 +120,14 @@ class Application:
     def find_issuer(self, issuer: str) -> str | None:
         """Return the id of the tenant with this issuer identifier, or None."""
         return self._by_issuer.get(issuer)
+
+    def find_identifier(self, identifier: str) -> TenantRecord | None:
+        """Return the Omada controller, msp or customer of this id, if it is there and not suspended."""
+        return self._controllers.get(identifier)
+
+    def list_controllers(self) -> Iterable[TenantRecord]:
+        """Return all that `find_identifier` finds."""
+        return self._controllers.values()
 
     async def find_client(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return a client, or None."""

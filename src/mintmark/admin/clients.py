@@ -22,6 +22,7 @@ from mintmark.admin.administration import (
 )
 from mintmark.admin.keys import ensure_signing_key
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
+from mintmark.admin.roles import permissions_of
 from mintmark.authentication.client_secret import MAX_SECRET_LENGTH, hash_chosen_secret
 from mintmark.authentication.clients import is_client_id
 from mintmark.authentication.secrets import generate_client_id, generate_secret, is_generated
@@ -183,7 +184,8 @@ async def change_client(
         for one in (client, after):
             await require_no_escalation(administration, one)
         await _ensure_key(administration, after, rules)
-        bump = "client_changed" in rules.tokens_die_on and privileges(client) != privileges(after)
+        is_privileged_anew = "client_changed" in rules.tokens_die_on and privileges(client) != privileges(after)
+        bump = is_privileged_anew or ("client_modified" in rules.tokens_die_on and client != after)
         store = administration.acting("change_client")
         return await store.clients.change(tenant_id, client_id, given, bump=bump, if_version=version)
 
@@ -257,10 +259,11 @@ def _refuse_escalation(
     administration: Administration, client: ClientRecord, tenant: TenantRecord, rules: Rules
 ) -> None:
     own = client_rules(rules, client.token_rules, client.client_id).token
+    given: frozenset[str] = permissions_of(client.role)
     if MANAGEMENT_AUDIENCE in token_audience(client, tenant.issuer, own):
-        beyond = PERMISSIONS & set(client.scope) - administration.actor.permissions
-        if beyond:
-            raise PermissionRefused(f"only who has them can give them: {' '.join(sorted(beyond))}")
+        given |= PERMISSIONS & set(client.scope)
+    if beyond := given - administration.actor.permissions:
+        raise PermissionRefused(f"only who has them can give them: {' '.join(sorted(beyond))}")
     for customer in client.customers:
         if not administration.actor.reaches(customer):
             raise Missing(f"there is no customer {customer!r}")

@@ -196,12 +196,18 @@ async def _change(
     try:
         with version_checked():
             return await administration.acting(verb).tenants.change(
-                tenant_id, given, bump=bool(changes.is_suspended), if_version=if_version
+                tenant_id, given, bump=_ends_tokens(administration, tenant, changes), if_version=if_version
             )
     except NotFound as error:
         raise no_tenant(tenant_id) from error
     except AlreadyExists as error:
         raise Taken(f"tenant {tenant_id!r}: another took its name at the same time") from error
+
+
+def _ends_tokens(administration: Administration, tenant: TenantRecord, changes: TenantChanges) -> bool:
+    is_mode_changed = changes.is_msp is not None and changes.is_msp != tenant.is_msp
+    dies_on = administration.rules[tenant.dialect].tokens_die_on
+    return bool(changes.is_suspended) or (is_mode_changed and "msp_mode_changed" in dies_on)
 
 
 async def _check_changed(administration: Administration, before: TenantRecord, after: TenantRecord) -> None:

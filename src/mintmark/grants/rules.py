@@ -29,7 +29,8 @@ ClaimValue = Literal[
     "jwt_id",
     "encrypted_scope",
 ]
-Event = Literal["secret_reset", "client_changed"]
+Event = Literal["secret_reset", "client_changed", "client_modified", "msp_mode_changed"]
+"""`client_changed`: what a client may have; `client_modified`: whatever of it, its name too."""
 HeaderName = Literal["typ", "alg", "kid"]
 
 MAX_LIFETIME_S = 10 * 365 * 86_400

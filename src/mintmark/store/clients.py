@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.deployment import new_generation
@@ -61,6 +61,14 @@ PAGE: Final = (
         (CLIENT_SECRET.c.tenant_id == ON_PAGE.c.tenant_id) & (CLIENT_SECRET.c.client_id == ON_PAGE.c.client_id),
     )
     .order_by(ON_PAGE.c.client_id, *NEWEST_FIRST)
+)
+COUNT: Final = select(func.count()).select_from(CLIENT).where(CLIENT.c.tenant_id == bindparam("of_tenant"))
+LAST_BEFORE: Final = (
+    select(CLIENT.c.client_id)
+    .where(CLIENT.c.tenant_id == bindparam("of_tenant"))
+    .order_by(CLIENT.c.client_id)
+    .offset(bindparam("behind"))
+    .limit(1)
 )
 ADD: Final = insert(CLIENT)
 ADD_SECRET: Final = insert(CLIENT_SECRET)
@@ -126,6 +134,10 @@ class SqlClients:
     async def page(self, tenant_id: str, after: str, limit: int) -> list[ClientRecord]:
         """Return up to `limit` clients whose id sorts after `after`, by id. Raises: StoreUnavailable."""
         return await self._reader.run(read_page, tenant_id, after, limit)
+
+    async def grid(self, tenant_id: str, offset: int, limit: int) -> tuple[int, list[ClientRecord]]:
+        """Return how many clients there are, and `limit` of them by id from an offset on. Raises: StoreUnavailable."""
+        return await self._reader.run(read_grid, tenant_id, offset, limit)
 
     async def change(
         self,
@@ -209,6 +221,15 @@ def read_page(connection: Connection, tenant_id: str, after: str, limit: int) ->
     parameters = {"of_tenant": tenant_id, "after": after, "at_most": limit}
     rows = connection.execute(PAGE, parameters).all()
     return [client_from_rows(list(group)) for _, group in groupby(rows, itemgetter(CLIENT_ID))]
+
+
+def read_grid(connection: Connection, tenant_id: str, offset: int, limit: int) -> tuple[int, list[ClientRecord]]:
+    """Count a tenant's clients, and return the page behind so many of them. Raises: DBAPIError."""
+    total: int = connection.execute(COUNT, {"of_tenant": tenant_id}).scalar_one()
+    if offset == 0:
+        return total, read_page(connection, tenant_id, "", limit)
+    last = connection.execute(LAST_BEFORE, {"of_tenant": tenant_id, "behind": offset - 1}).scalar_one_or_none()
+    return total, [] if last is None else read_page(connection, tenant_id, last, limit)
 
 
 def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) -> None:

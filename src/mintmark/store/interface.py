@@ -7,7 +7,7 @@ Every method may raise `StoreUnavailable`. Nothing here knows SQL. Where a chang
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from mintmark.store.records import (
@@ -19,6 +19,7 @@ from mintmark.store.records import (
     ReuseSlot,
     Rotation,
     SecretRecord,
+    SiteRecord,
     TenantRecord,
     TokenRecord,
 )
@@ -41,6 +42,9 @@ class TenantStore(Protocol):
 
     async def customers(self, msp_id: str) -> tuple[str, ...]:
         """Return the ids of the tenants whose msp this is, in order."""
+
+    async def list_customers(self, msp_id: str) -> builtins.list[TenantRecord]:
+        """Return the tenants whose msp this is, by id."""
 
     async def change(
         self, tenant_id: str, changes: Mapping[str, Any], *, bump: bool = False, if_version: int | None = None
@@ -75,6 +79,12 @@ class ClientStore(Protocol):
 
     async def page(self, tenant_id: str, after: str, limit: int) -> list[ClientRecord]:
         """Return up to `limit` clients whose id sorts after `after` ("" from the start), by id, with their secrets."""
+
+    async def grid(self, tenant_id: str, offset: int, limit: int) -> tuple[int, list[ClientRecord]]:
+        """Return how many clients there are, and up to `limit` of them by id from an offset on.
+
+        For systems that page so; `page` stays as fast however far one goes.
+        """
 
     async def change(
         self,
@@ -116,6 +126,41 @@ class ClientStore(Protocol):
         self, tenant_id: str, client_id: str, secret_id: str, *, if_version: int | None = None
     ) -> None:
         """Remove a secret. Raises: NotFound."""
+
+
+class SiteStore(Protocol):
+    """Sites of Omada tenants."""
+
+    async def add(self, sites: Sequence[SiteRecord]) -> None:
+        """Add sites, all or none. Raises: AlreadyExists (an id, a name within its tenant), NotFound (the tenant)."""
+
+    async def add_ending_tokens(self, sites: Sequence[SiteRecord], clients: Collection[tuple[str, str]]) -> None:
+        """Add sites of one tenant as `add` does, and with them give it, and some clients, new generations.
+
+        Args:
+            clients: tenant id and client id of each.
+
+        Raises: AlreadyExists, NotFound (the tenant, a client).
+        """
+
+    async def find(self, tenant_id: str, site_id: str) -> SiteRecord | None:
+        """Return the site, or None."""
+
+    async def page(
+        self, tenant_id: str, *, only: Collection[str] | None, containing: str, offset: int, limit: int
+    ) -> tuple[int, list[SiteRecord]]:
+        """Return how many sites there are, and up to `limit` of them by name from an offset on.
+
+        Args:
+            only: the ids that count; None: all.
+            containing: a text that the name holds, in whatever case; empty: any.
+        """
+
+    async def change(self, tenant_id: str, site_id: str, changes: Mapping[str, Any]) -> SiteRecord:
+        """Write fields as in `TenantStore.change`. Raises: NotFound, AlreadyExists (the name)."""
+
+    async def remove(self, tenant_id: str, site_id: str) -> None:
+        """Remove the site. Raises: NotFound."""
 
 
 class KeyStore(Protocol):
@@ -247,6 +292,8 @@ class Store(Protocol):
     def tenants(self) -> TenantStore: ...
     @property
     def clients(self) -> ClientStore: ...
+    @property
+    def sites(self) -> SiteStore: ...
     @property
     def keys(self) -> KeyStore: ...
     @property

@@ -95,6 +95,25 @@ class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Grows by one with every change of the client or its secrets. The store counts."""
 
 
+class SiteRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A site of an Omada tenant: what its applications' privileges name."""
+
+    tenant_id: str
+    site_id: str
+    """24 lower-case hex."""
+    name: str
+    """No other site of the tenant has it."""
+    region: str
+    time_zone: str
+    scenario: str
+    site_type: int = 0
+    details: Mapping[str, Any] = {}
+    """The vendor's further members, under the vendor's names."""
+    created_at: int = 0
+    version: int = 1
+    """Grows by one with every change. The store counts."""
+
+
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A tenant's key: the public half as a JWK, the private half sealed under the master key."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, select, update
@@ -36,13 +36,6 @@ CHANGEABLE: Final[Mapping[str, Callable[[Any], object]]] = {
 """The columns that a change may name, and how each is written."""
 
 
-class ClientName(NamedTuple):
-    """Names one client."""
-
-    tenant_id: str
-    client_id: str
-
-
 class SqlSites:
     """Implements `interface.SiteStore`."""
 
@@ -54,7 +47,7 @@ class SqlSites:
         """Add sites, all or none. Raises: AlreadyExists (an id or name), NotFound (the tenant), StoreUnavailable."""
         await self._writing.record(partial(write_sites, sites=sites), [new(site) for site in sites])
 
-    async def add_ending_tokens(self, sites: Sequence[SiteRecord], clients: Collection[ClientName]) -> None:
+    async def add_ending_tokens(self, sites: Sequence[SiteRecord], clients: Collection[tuple[str, str]]) -> None:
         """Add sites of one tenant and end the tokens of all its clients, and of some of its msp's, at once.
 
         Raises: AlreadyExists (an id or name), NotFound (the tenant, a client), StoreUnavailable.
@@ -86,14 +79,12 @@ class SqlSites:
             chosen.append(SITE.c.name.icontains(containing, autoescape=True))
         return await self._reader.run(read_page, chosen, offset, limit)
 
-    async def change(
-        self, tenant_id: str, site_id: str, changes: Mapping[str, Any], *, if_version: int | None = None
-    ) -> SiteRecord:
+    async def change(self, tenant_id: str, site_id: str, changes: Mapping[str, Any]) -> SiteRecord:
         """Write the named fields; return the site as it is then.
 
-        Raises: NotFound, StaleVersion, AlreadyExists (the name), StoreUnavailable.
+        Raises: NotFound, AlreadyExists (the name), StoreUnavailable.
         """
-        work = partial(change_site, tenant_id=tenant_id, site_id=site_id, changes=changes, if_version=if_version)
+        work = partial(change_site, tenant_id=tenant_id, site_id=site_id, changes=changes)
         return await self._writing.record(work, [about(tenant_id, site_id)])
 
     async def remove(self, tenant_id: str, site_id: str) -> None:
@@ -123,7 +114,7 @@ def write_sites(connection: Connection, *, sites: Sequence[SiteRecord]) -> None:
 
 
 def write_ending_tokens(
-    connection: Connection, *, sites: Sequence[SiteRecord], tenant_id: str, clients: Collection[ClientName]
+    connection: Connection, *, sites: Sequence[SiteRecord], tenant_id: str, clients: Collection[tuple[str, str]]
 ) -> None:
     """Insert the sites, and give the tenant and these clients new generations. Raises: NotFound, DBAPIError."""
     write_sites(connection, sites=sites)

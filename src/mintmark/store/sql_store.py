@@ -14,6 +14,7 @@ from mintmark.store.leadership import FileLeadership
 from mintmark.store.reading import Reader
 from mintmark.store.records import Act
 from mintmark.store.schema import check_current
+from mintmark.store.sites import SqlSites
 from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
 from mintmark.store.tenants import SqlTenants
 from mintmark.store.tokens import SqlTokens
@@ -38,6 +39,7 @@ class SqlStore:
         self._writing = writing
         self.tenants = SqlTenants(reader, writing)
         self.clients = SqlClients(reader, writing)
+        self.sites = SqlSites(reader, writing)
         self.keys = SqlKeys(reader, writing)
         self.tokens = SqlTokens(reader, writing)
         self.deployment = SqlDeployment(reader, writing)

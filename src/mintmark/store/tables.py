@@ -81,6 +81,15 @@ Index(
     sqlite_where=text("msp_id IS NOT NULL"),
     postgresql_where=text("msp_id IS NOT NULL"),
 )
+# Customers that have a name have one of their own among their msp's.
+Index(
+    "uq_tenant_customer_title",
+    TENANT.c.msp_id,
+    TENANT.c.title,
+    unique=True,
+    sqlite_where=text("msp_id IS NOT NULL AND title <> ''"),
+    postgresql_where=text("msp_id IS NOT NULL AND title <> ''"),
+)
 
 TENANT_HOST: Final = Table(
     "tenant_host",
@@ -158,6 +167,24 @@ SIGNING_KEY: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
     PrimaryKeyConstraint("tenant_id", "kid"),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
+)
+
+SITE: Final = Table(
+    "site",
+    METADATA,
+    Column("tenant_id", NAME, nullable=False),
+    Column("site_id", NAME, nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("scenario", Text, nullable=False),
+    Column("site_type", Integer, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "site_id"),
+    UniqueConstraint("tenant_id", "name"),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
 )
 

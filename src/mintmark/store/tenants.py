@@ -35,6 +35,7 @@ LIST: Final = (
     .order_by(TENANT.c.tenant_id, TENANT_HOST.c.position)
 )
 FIND: Final = LIST.where(IS_TENANT)
+LIST_CUSTOMERS: Final = LIST.where(TENANT.c.msp_id == bindparam("of_msp"))
 ON_PAGE: Final = (
     select(TENANT)
     .where(TENANT.c.tenant_id > bindparam("after"))
@@ -98,6 +99,10 @@ class SqlTenants:
     async def customers(self, msp_id: str) -> tuple[str, ...]:
         """Return the ids of an msp's customers, in order. Raises: StoreUnavailable."""
         return await self._reader.run(read_customers, msp_id)
+
+    async def list_customers(self, msp_id: str) -> builtins.list[TenantRecord]:
+        """Return an msp's customers, by id. Raises: StoreUnavailable."""
+        return await self._reader.run(read_tenants, LIST_CUSTOMERS, {"of_msp": msp_id})
 
     async def change(
         self, tenant_id: str, changes: Mapping[str, Any], *, bump: bool = False, if_version: int | None = None

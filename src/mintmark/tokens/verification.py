@@ -105,10 +105,10 @@ class TokenVerifier:
             tenant_id = None if record is None else record.tenant_id
         return None if tenant_id is None else await self.find_live(tenant_id, token)
 
-    async def is_expired(self, tenant_id: str, token: Secret) -> bool:
-        """Tell whether a token that is not alive died of age, as far as the store still knows it."""
+    async def is_expired(self, tenant_id: str | None, token: Secret) -> bool:
+        """Tell whether a token that is not alive died of age, as far as the store still knows it. None: any tenant's."""
         record = await self._store.find(digest_token(token.reveal()))
-        return record is not None and record.tenant_id == tenant_id and record.expires_at <= self._clock()
+        return record is not None and tenant_id in {None, record.tenant_id} and record.expires_at <= self._clock()
 
     async def _find_opaque(self, tenant: TenantRecord, text: str) -> LiveToken | None:
         record = await self._store.find(digest_token(text))

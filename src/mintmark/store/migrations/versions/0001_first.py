@@ -23,6 +23,7 @@ def upgrade() -> None:
     create_deployment()
     create_audit_log()
     create_idempotency()
+    create_sites()
 
 
 def create_tenants() -> None:
@@ -51,6 +52,8 @@ def create_tenants() -> None:
     create_partial_index("uq_tenant_default", "tenant", ["is_default"], "is_default", unique=True)
     create_partial_index("uq_tenant_administrative", "tenant", ["is_administrative"], "is_administrative", unique=True)
     create_partial_index("ix_tenant_msp_id", "tenant", ["msp_id"], "msp_id IS NOT NULL")
+    named = "msp_id IS NOT NULL AND title <> ''"
+    create_partial_index("uq_tenant_customer_title", "tenant", ["msp_id", "title"], named, unique=True)
     op.create_table(
         "tenant_host",
         sa.Column("host", NAME, nullable=False),
@@ -247,6 +250,26 @@ def create_idempotency() -> None:
         sa.PrimaryKeyConstraint("actor", "key", name="pk_idempotency"),
     )
     op.create_index("ix_idempotency_expires_at", "idempotency", ["expires_at"])
+
+
+def create_sites() -> None:
+    """Create `site`."""
+    op.create_table(
+        "site",
+        sa.Column("tenant_id", NAME, nullable=False),
+        sa.Column("site_id", NAME, nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("region", sa.Text, nullable=False),
+        sa.Column("time_zone", sa.Text, nullable=False),
+        sa.Column("scenario", sa.Text, nullable=False),
+        sa.Column("site_type", sa.Integer, nullable=False),
+        sa.Column("details", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "site_id", name="pk_site"),
+        sa.UniqueConstraint("tenant_id", "name", name="uq_site_tenant_id_name"),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_site_tenant", ondelete="CASCADE"),
+    )
 
 
 def create_partial_index(name: str, table: str, columns: list[str], where: str, *, unique: bool = False) -> None:
