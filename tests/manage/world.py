@@ -15,7 +15,7 @@ from tests.endpoints.servers import Answer, Request
 
 ORIGIN = "https://id.example"
 TENANTS = ("admin", "hub", "spoke", "own", "foreign")
-"""The administrative one, which is there from the start, an msp, its customer, and two that have nothing to do with each other."""
+"""The administrative one, there from the start, an msp and its customer, and two unrelated ones."""
 EVERYTHING = " ".join(sorted(PERMISSIONS))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -37,7 +38,7 @@ from mintmark.protocol.secret import Secret
 
 CLIENTS: Final = "/tenants/{tenant_id}/clients"
 CLIENT: Final = CLIENTS + "/{client_id}"
-EXAMPLE_VIEW: Final = {
+EXAMPLE_VIEW: Final[Mapping[str, Any]] = {
     "tenant_id": "acme",
     "client_id": "billing",
     "client_name": "Billing job",

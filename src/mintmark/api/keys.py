@@ -16,7 +16,7 @@ from mintmark.tokens.keys import describe_key_state
 
 KEYS: Final = "/tenants/{tenant_id}/keys"
 DEFAULT_ANNOUNCE_S: Final = 2 * 86_400
-EXAMPLE_VIEW: Final = {
+EXAMPLE_VIEW: Final[Mapping[str, Any]] = {
     "kid": "4b0be1f2-8c53-4f0c-9d43-5f5c9e6f4f0a",
     "use": "sig",
     "alg": "ES256",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from mintmark.grants.rules import MAX_LIFETIME_S, Algorithm, TokenForm
 from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord
+
+View = TypeVar("View", bound=msgspec.Struct)
 
 Name = Annotated[str, msgspec.Meta(max_length=255)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
@@ -124,18 +126,16 @@ def show_secret(secret: SecretRecord) -> SecretView:
     return _pick(SecretView, secret)
 
 
-def _pick(kind: Any, record: msgspec.Struct, **more: Any) -> Any:
+def _pick(kind: type[View], record: msgspec.Struct, **more: Any) -> View:
     """Return a view with the members of the same names."""
     return kind(**{name: getattr(record, name) for name in kind.__struct_fields__ if name not in more}, **more)
 
 
 def show_new_client(client: ClientRecord, secret: Secret | None) -> NewClient:
     """Return a client with the secret that was made for it; None: its registrar chose it, and knows it."""
-    shown: NewClient = _pick(NewClient, client, client_secret=msgspec.UNSET if secret is None else secret)
-    return shown
+    return _pick(NewClient, client, client_secret=msgspec.UNSET if secret is None else secret)
 
 
 def show_new_secret(secret: SecretRecord, text: Secret) -> NewSecret:
     """Return a secret, for the one time that it is shown."""
-    shown: NewSecret = _pick(NewSecret, secret, client_secret=text)
-    return shown
+    return _pick(NewSecret, secret, client_secret=text)

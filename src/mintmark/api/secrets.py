@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
+from mintmark.admin.administration import Administration
 from mintmark.admin.client_secrets import add_secret, remove_secret, rotate_secret
 from mintmark.admin.clients import require_client
 from mintmark.api.clients import CLIENT
@@ -15,14 +17,14 @@ from mintmark.protocol.secret import Secret
 from mintmark.store.records import SecretRecord
 
 SECRETS: Final = CLIENT + "/secrets"
-EXAMPLE_VIEW: Final = {
+EXAMPLE_VIEW: Final[Mapping[str, Any]] = {
     "secret_id": "9f86d081884c7d65",
     "label": "blue",
     "created_at": 1795207683,
     "expires_at": None,
     "last_used_at": None,
 }
-EXAMPLE_NEW: Final = {**EXAMPLE_VIEW, "client_secret": "mms_JK50q9Jc_J1LlWbspYaSFWu1iUZ..."}
+EXAMPLE_NEW: Final[Mapping[str, Any]] = {**EXAMPLE_VIEW, "client_secret": "mms_JK50q9Jc_J1LlWbspYaSFWu1iUZ..."}
 SHOWN_ONCE: Final = "The secret is in this answer and in no other."
 
 
@@ -61,13 +63,13 @@ async def list_all(call: Call) -> Reply:
 
 async def add(call: Call) -> Reply:
     """Give a client one more secret."""
-    given = {"label": call.body.label, "expires_at": call.body.expires_at, "if_version": call.if_version}
-    return _show(*await add_secret(*_client(call), **given))
+    given = msgspec.structs.asdict(call.body)
+    return _show(*await add_secret(*_client(call), **given, if_version=call.if_version))
 
 
 async def rotate(call: Call) -> Reply:
     """Give a client a new secret; the others end after the overlap."""
-    given = {"label": call.body.label, "expires_at": call.body.expires_at, "overlap_s": call.body.overlap_s}
+    given = msgspec.structs.asdict(call.body)
     return _show(*await rotate_secret(*_client(call), **given, if_version=call.if_version))
 
 
@@ -82,7 +84,7 @@ async def remove(call: Call) -> Reply:
     return Reply()
 
 
-def _client(call: Call) -> tuple[object, str, str]:
+def _client(call: Call) -> tuple[Administration, str, str]:
     return call.administration, call.path["tenant_id"], call.path["client_id"]
 
 

@@ -130,18 +130,15 @@ class ManagementApi:
 
 
 def make_route(
-    method: str, path: str, answer: Callable[[Asked], Awaitable[Response[bytes]]], max_body_octets: int = 0
+    method: Any, path: str, answer: Callable[[Asked], Awaitable[Response[bytes]]], max_body_octets: int = 0
 ) -> HTTPRouteHandler:
     """Return a route; what may be read with GET may be asked for with HEAD."""
-    methods = ["GET", "HEAD"] if method == "GET" else [method]
+    methods: list[Any] = ["GET", "HEAD"] if method == "GET" else [method]
     template = re.sub(r"{(\w+)}", r"{\1:str}", path)
     # The answer says its own status; Litestar would take 204 from the method.
-    return HTTPRouteHandler(
-        template,
-        http_method=methods,
-        status_code=200,
-        request_max_body_size=max_body_octets,  # type: ignore[arg-type]
-    )(answer)
+    return HTTPRouteHandler(template, http_method=methods, status_code=200, request_max_body_size=max_body_octets)(
+        answer
+    )
 
 
 def read_exchange(scope: Scope) -> Exchange:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -23,7 +23,7 @@ from mintmark.api.paging import PageQuery, read_cursor, reply_page
 
 TENANTS: Final = "/tenants"
 TENANT: Final = TENANTS + "/{tenant_id}"
-EXAMPLE_VIEW: Final = {
+EXAMPLE_VIEW: Final[Mapping[str, Any]] = {
     "tenant_id": "acme",
     "dialect": "oauth2",
     "issuer": "https://id.example/t/acme",
