@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import Sequence
+from functools import partial
+from itertools import takewhile
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
-from mintmark.api.operation import PREFIX, Call, Found, Operation, Reply, Table
-from mintmark.api.performing import perform, refuse
+from mintmark.api.operation import PREFIX, Call, Desk, Found, Operation, Reply, Table
+from mintmark.api.performing import perform, perform_many, refuse
 from mintmark.api.problems import Refusal
 from mintmark.protocol.http import HttpRequest, HttpResponse
 
 BATCH_PATH: Final = "/batch"
 MAX_ACTIONS: Final = 20
-JSON: Final = b"application/json"
+PLAIN: Final = {b"content-type": b"application/json"}
+"""The headers of an action that has none of its own."""
 MAX_BATCH_OCTETS: Final = 1024 * 1024
 
 
@@ -91,36 +95,64 @@ def batch_operation(table: Table) -> Operation:
     )
 
 
+class Asked(NamedTuple):
+    """An action as a request, and the row that it found, or why it found none."""
+
+    request: HttpRequest
+    found: Found | Refusal
+
+
 async def carry_out(call: Call, table: Table) -> Reply:
     """Carry out a batch's actions one after the other, and sync what they wrote once."""
     batch: BatchRequest = call.body
-    results: list[ActionResult] = []
-    is_interrupted = False
-    for action in batch.actions:
-        if is_interrupted:
-            results.append(write_result(refuse(Refusal("not-attempted"), call.desk.exchange)))
-            continue
-        response = await answer_action(call, table, action)
-        results.append(write_result(response))
-        is_interrupted = batch.interrupt and response.status >= 400
+    asked = [read_action(action, table, call.request.source) for action in batch.actions]
+    desk, responses = call.desk, list[HttpResponse]()
+    while len(responses) < len(asked):
+        try:
+            desk = await desk.admit_again()
+            latest = await answer_next(asked[len(responses) :], desk)
+        except Refusal as refusal:
+            latest = [refuse(refusal, desk.exchange)]
+        responses += latest
+        if batch.interrupt and latest[-1].status >= 400:
+            break
+    missing = len(asked) - len(responses)
+    responses += [refuse(Refusal("not-attempted"), desk.exchange)] * missing
     await call.administration.store.sync()
-    return Reply(BatchAnswer(tuple(results)))
+    return Reply(BatchAnswer(tuple(write_result(response) for response in responses)))
 
 
-async def answer_action(call: Call, table: Table, action: Action) -> HttpResponse:
-    """Answer one action as if it had come alone."""
+async def answer_next(asked: Sequence[Asked], desk: Desk) -> list[HttpResponse]:
+    """Answer the first of the actions, and with it those behind it that its row does all at once.
+
+    Raises: Refusal.
+    """
+    desk = msgspec.structs.replace(desk, administration=desk.administration.unsynced())
+    request, found = asked[0]
+    if isinstance(found, Refusal):
+        raise found
+    alike = [one.request for one in takewhile(partial(is_alike, asked[0]), asked)]
+    answered = await perform_many(found, alike, desk) if len(alike) > 1 else None
+    return answered or [await perform(found, request, desk)]
+
+
+def is_alike(first: Asked, other: Asked) -> bool:
+    """Tell whether two actions differ in nothing but their bodies, in a row that does many at once."""
+    if isinstance(first.found, Refusal) or first.found.operation.call_many is None:
+        return False
+    return other.found == first.found and dict(other.request.headers) == dict(first.request.headers) == PLAIN
+
+
+def read_action(action: Action, table: Table, source: str) -> Asked:
+    """Return an action as the request that it would be alone."""
     path, _, query = action.path.partition("?")
     given = {name.lower().encode(): value.encode() for name, value in msgspec.to_builtins(action.headers).items()}
     body = b"" if action.body is msgspec.UNSET else bytes(action.body)
-    request = HttpRequest(
-        action.method, path, query.encode(), {**given, b"content-type": JSON}, body, call.request.source
-    )
+    request = HttpRequest(action.method, path, query.encode(), PLAIN | given, body, source)
     try:
-        found = find(table, action.method, path)
-        desk = await call.desk.admit_again()
-    except Exception as error:  # whatever it was, it is this action's alone
-        return refuse(error, call.desk.exchange)
-    return await perform(found, request, msgspec.structs.replace(desk, administration=desk.administration.unsynced()))
+        return Asked(request, find(table, action.method, path))
+    except Refusal as refusal:
+        return Asked(request, refusal)
 
 
 def find(table: Table, method: str, path: str) -> Found:

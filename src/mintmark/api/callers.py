@@ -7,7 +7,6 @@ RFC: 6750 sections 2.1 and 3, RFC: 9728 section 5.1.
 from __future__ import annotations
 
 import re
-from functools import partial
 from typing import Final
 
 from mintmark.admin.actor import actor_of_token
@@ -34,13 +33,21 @@ class Callers:
 
         Raises: Refusal (`invalid-token`).
         """
+        store = self._administration.store
+        # Read first: what changes from here on is seen by the next look.
+        revision = await store.deployment.revision()
         live = await self._verifier.find_live_anywhere(token)
         if live is None or live.kind != "access" or MANAGEMENT_AUDIENCE not in live.audience:
             raise Refusal("invalid-token")
-        tenants = self._administration.store.tenants
-        actor = await actor_of_token(live, tenants, source=source, correlation_id=exchange.correlation_id)
-        admit_again = partial(self.admit, token, source, exchange)
-        return Desk(self._administration.on_behalf_of(actor), self._verifier, exchange, admit_again)
+        actor = await actor_of_token(live, store.tenants, source=source, correlation_id=exchange.correlation_id)
+
+        async def admit_again() -> Desk:
+            if await store.deployment.revision() == revision and not await self._verifier.is_ended(live):
+                return desk
+            return await self.admit(token, source, exchange)
+
+        desk = Desk(self._administration.on_behalf_of(actor), self._verifier, exchange, admit_again)
+        return desk
 
 
 def read_token(authorization: bytes) -> Secret:

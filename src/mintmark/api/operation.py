@@ -5,7 +5,7 @@ Routes, the OpenAPI document, the page for people and the batch call are all mad
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
@@ -31,7 +31,10 @@ class Desk(msgspec.Struct, frozen=True):
     verifier: TokenVerifier
     exchange: Exchange
     admit_again: Callable[[], Awaitable[Desk]]
-    """Judges the caller's token anew: what was done meanwhile may have ended it."""
+    """Judges the caller's token anew, since what was done meanwhile may have ended it; returns a desk for what is next.
+
+    Raises: Refusal.
+    """
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -76,6 +79,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """The scope-token that the caller's token must hold; empty: any live management token will do."""
     call: Callable[[Call], Awaitable[Reply]]
     summary: str
+    call_many: Callable[[Sequence[Call]], Awaitable[list[Reply]]] | None = None
+    """Does what as many calls with the same path do one after the other, all or none: for a batch."""
     about: str = ""
     query: type[msgspec.Struct] = NoQuery
     takes: type[msgspec.Struct] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from mintmark.api.idempotency import answer_once
 from mintmark.api.operation import PREFIX, Call, Desk, Found, Operation, Reply
 from mintmark.api.problems import Exchange, Fault, Refusal, write_problem
 from mintmark.api.reading import is_unchanged, read_body, read_if_match, read_query
-from mintmark.protocol.errors import SettingsError, StoreUnavailable
+from mintmark.protocol.errors import MintmarkError, SettingsError, StoreUnavailable
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.secret import Secret
 
@@ -47,16 +47,36 @@ async def perform(found: Found, request: HttpRequest, desk: Desk) -> HttpRespons
         return refuse(error, desk.exchange)
 
 
+async def perform_many(found: Found, requests: Sequence[HttpRequest], desk: Desk) -> list[HttpResponse] | None:
+    """Carry out requests that differ in nothing but their bodies, all at once.
+
+    None: not all of them will do, and nothing was done; each has to be judged by itself.
+    """
+    operation = found.operation
+    if operation.call_many is None:
+        return None
+    try:
+        require_permission(operation, desk)
+        replies = await operation.call_many([_read(found, request, desk) for request in requests])
+        return [write_reply(operation, requests[0], reply) for reply in replies]
+    except MintmarkError:
+        return None
+
+
 async def _answer(found: Found, request: HttpRequest, desk: Desk) -> HttpResponse:
+    call = _read(found, request, desk)
+    reply = await found.operation.call(call)
+    if request.method in READING and call.if_version not in {None, reply.version}:
+        raise Refusal("outdated")
+    return write_reply(found.operation, request, reply)
+
+
+def _read(found: Found, request: HttpRequest, desk: Desk) -> Call:
+    """Read a request by its row's types. Raises: Refusal."""
     operation = found.operation
     if_version = read_if_match(request.headers) if operation.is_versioned else None
-    call = Call(
-        desk, found.path, read_query(operation, request.query), read_body(operation, request), if_version, request
-    )
-    reply = await operation.call(call)
-    if request.method in READING and if_version not in {None, reply.version}:
-        raise Refusal("outdated")
-    return write_reply(operation, request, reply)
+    query, body = read_query(operation, request.query), read_body(operation, request)
+    return Call(desk, found.path, query, body, if_version, request)
 
 
 def _require_known_headers(operation: Operation, request: HttpRequest) -> None:

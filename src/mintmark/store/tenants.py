@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -10,12 +11,13 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.deployment import new_generation
 from mintmark.store.json_text import read_object, write_json
 from mintmark.store.keys import write_key
+from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.records import KeyRecord, TenantRecord
 from mintmark.store.tables import REUSE_SLOT, TENANT, TENANT_HOST
@@ -35,6 +37,8 @@ LIST: Final = (
     .order_by(TENANT.c.tenant_id, TENANT_HOST.c.position)
 )
 FIND: Final = LIST.where(IS_TENANT)
+FIND_ONE: Final = Prepared(FIND)
+TenantRow: Final = namedtuple("TenantRow", [column.name for column in FIND.selected_columns])
 LIST_CUSTOMERS: Final = LIST.where(TENANT.c.msp_id == bindparam("of_msp"))
 ON_PAGE: Final = (
     select(TENANT)
@@ -85,8 +89,7 @@ class SqlTenants:
 
     async def find(self, tenant_id: str) -> TenantRecord | None:
         """Return the tenant, or None. Raises: StoreUnavailable."""
-        found = await self._reader.run(read_tenants, FIND, {"of_tenant": tenant_id})
-        return found[0] if found else None
+        return await self._reader.run(read_tenant, tenant_id)
 
     async def list(self) -> list[TenantRecord]:
         """Return all tenants, by id. Raises: StoreUnavailable."""
@@ -122,6 +125,12 @@ class SqlTenants:
     async def bump_generation(self, tenant_id: str) -> None:
         """Give the tenant a new generation. Raises: NotFound, StoreUnavailable."""
         await self.change(tenant_id, {}, bump=True)
+
+
+def read_tenant(connection: Connection, tenant_id: str) -> TenantRecord | None:
+    """Return the tenant, or None: every verb begins with this look. Raises: DBAPIError."""
+    rows = FIND_ONE.rows(connection, tenant_id)
+    return tenant_from_rows([TenantRow(*row) for row in rows]) if rows else None
 
 
 def read_tenants(
@@ -171,10 +180,10 @@ def require_version(connection: Connection, tenant_id: str, if_version: int | No
 
 def require_tenant(connection: Connection, tenant_id: str) -> TenantRecord:
     """Return the tenant. Raises: NotFound, DBAPIError."""
-    found = read_tenants(connection, FIND, {"of_tenant": tenant_id})
-    if not found:
+    found = read_tenant(connection, tenant_id)
+    if found is None:
         raise NotFound(f"no tenant {tenant_id}")
-    return found[0]
+    return found
 
 
 def read_customers(connection: Connection, msp_id: str) -> tuple[str, ...]:
@@ -189,8 +198,8 @@ def about(tenant_id: str) -> Subject:
 
 def show_tenant(connection: Connection, *, tenant_id: str) -> Shown | None:
     """Return what the audit log says of a tenant, or None. Raises: DBAPIError."""
-    found = read_tenants(connection, FIND, {"of_tenant": tenant_id})
-    return msgspec.structs.asdict(found[0]) if found else None
+    found = read_tenant(connection, tenant_id)
+    return None if found is None else msgspec.structs.asdict(found)
 
 
 def write_hosts(connection: Connection, tenant_id: str, hosts: Iterable[str]) -> None:
@@ -210,7 +219,7 @@ def tenant_values(tenant: TenantRecord) -> dict[str, object]:
     }
 
 
-def tenant_from_rows(rows: Sequence[Row[*tuple[Any, ...]]]) -> TenantRecord:
+def tenant_from_rows(rows: Sequence[Any]) -> TenantRecord:
     """Return the tenant of these rows: one for each host, or a single one with none."""
     row = rows[0]
     return TenantRecord(
@@ -219,15 +228,15 @@ def tenant_from_rows(rows: Sequence[Row[*tuple[Any, ...]]]) -> TenantRecord:
         issuer=row.issuer,
         hosts=tuple(each.host for each in rows if each.host is not None),
         identifier=row.identifier,
-        is_default=row.is_default,
-        is_suspended=row.is_suspended,
+        is_default=bool(row.is_default),
+        is_suspended=bool(row.is_suspended),
         token_rules=read_object(row.token_rules),
         created_at=row.created_at,
         generation=row.generation,
         title=row.title,
         description=row.description,
-        is_administrative=row.is_administrative,
-        is_msp=row.is_msp,
+        is_administrative=bool(row.is_administrative),
+        is_msp=bool(row.is_msp),
         msp_id=row.msp_id,
         version=row.version,
     )
