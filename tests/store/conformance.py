@@ -21,6 +21,7 @@ from .conformance_life import (
     RevocationConformance,
     UpkeepConformance,
 )
+from .conformance_sites import GridConformance, SiteConformance
 from .samples import NOW, client, digest, first_generation, key, secret, slot, tenant, token
 
 
@@ -493,5 +494,7 @@ class StoreConformance(
     UpkeepConformance,
     LeadershipConformance,
     LifeConformance,
+    SiteConformance,
+    GridConformance,
 ):
     """The whole contract of `interface.Store`."""

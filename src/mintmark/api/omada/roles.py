@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mintmark.admin.permissions import Permission
-from mintmark.admin.roles import Role, list_roles, require_role
+from mintmark.admin.roles import NoSuchRole, Role, list_roles, require_role
 from mintmark.api.omada.operation import Call, Family, Operation
 
 VIEW: Final = 1
@@ -45,7 +45,7 @@ def show_role(role: Role, call: Call) -> dict[str, Any]:
 
 
 ROLE_OPERATIONS: Final = tuple(
-    Operation(family=family, method="GET", path=path, call=call)
+    Operation(family=family, method="GET", path=path, call=call, told={NoSuchRole: "unknown_role"})
     for family in PRIVILEGES
     for path, call in (("/roles", list_call), ("/roles/{roleId}", get_call))
 )
