@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
-from mintmark.api.operation import PREFIX, Call, Desk, Found, Operation, Reply, Table
+from mintmark.api.operation import PREFIX, Call, Desk, Found, Operation, Reply, Table, read_path
 from mintmark.api.performing import perform, perform_many, refuse
 from mintmark.api.problems import Refusal
 from mintmark.protocol.http import HttpRequest, HttpResponse
 
 BATCH_PATH: Final = "/batch"
 MAX_ACTIONS: Final = 20
-PLAIN: Final = {b"content-type": b"application/json"}
+PLAIN: Final[Mapping[bytes, bytes]] = {b"content-type": b"application/json"}
 """The headers of an action that has none of its own."""
 MAX_BATCH_OCTETS: Final = 1024 * 1024
 
@@ -41,7 +41,7 @@ class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: Annotated[str, msgspec.Meta(pattern="^/", max_length=4096)]
     """With its query, as it stands alone: `/api/v1/tenants/acme/clients?limit=10`."""
-    headers: ActionHeaders = ActionHeaders()
+    headers: ActionHeaders | None = None
     body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -118,7 +118,8 @@ async def carry_out(call: Call, table: Table) -> Reply:
             break
     missing = len(asked) - len(responses)
     responses += [refuse(Refusal("not-attempted"), desk.exchange)] * missing
-    await call.administration.store.sync()
+    if any(one.request.method != "GET" for one in asked):
+        await call.administration.store.sync()
     return Reply(BatchAnswer(tuple(write_result(response) for response in responses)))
 
 
@@ -127,44 +128,53 @@ async def answer_next(asked: Sequence[Asked], desk: Desk) -> list[HttpResponse]:
 
     Raises: Refusal.
     """
-    desk = msgspec.structs.replace(desk, administration=desk.administration.unsynced())
     request, found = asked[0]
     if isinstance(found, Refusal):
         raise found
-    alike = [one.request for one in takewhile(partial(is_alike, asked[0]), asked)]
-    answered = await perform_many(found, alike, desk) if len(alike) > 1 else None
-    return answered or [await perform(found, request, desk)]
+    if request.method != "GET":
+        desk = msgspec.structs.replace(desk, administration=desk.administration.unsynced())
+    if found.operation.call_many is not None:
+        alike = [one.request for one in takewhile(partial(is_alike, asked[0]), asked)]
+        answered = await perform_many(found, alike, desk) if len(alike) > 1 else None
+        if answered is not None:
+            return answered
+    return [await perform(found, request, desk)]
 
 
 def is_alike(first: Asked, other: Asked) -> bool:
-    """Tell whether two actions differ in nothing but their bodies, in a row that does many at once."""
-    if isinstance(first.found, Refusal) or first.found.operation.call_many is None:
-        return False
-    return other.found == first.found and dict(other.request.headers) == dict(first.request.headers) == PLAIN
+    """Tell whether two actions differ in nothing but their bodies."""
+    return other.found == first.found and other.request.headers is first.request.headers is PLAIN
 
 
 def read_action(action: Action, table: Table, source: str) -> Asked:
     """Return an action as the request that it would be alone."""
     path, _, query = action.path.partition("?")
-    given = {name.lower().encode(): value.encode() for name, value in msgspec.to_builtins(action.headers).items()}
     body = b"" if action.body is msgspec.UNSET else bytes(action.body)
-    request = HttpRequest(action.method, path, query.encode(), PLAIN | given, body, source)
+    request = HttpRequest(action.method, path, query.encode(), read_headers(action.headers), body, source)
     try:
         return Asked(request, find(table, action.method, path))
     except Refusal as refusal:
         return Asked(request, refusal)
 
 
+def read_headers(headers: ActionHeaders | None) -> Mapping[bytes, bytes]:
+    """Return an action's headers as a request has them."""
+    if headers is None:
+        return PLAIN
+    return {**PLAIN, **{name.lower().encode(): value.encode() for name, value in msgspec.to_builtins(headers).items()}}
+
+
 def find(table: Table, method: str, path: str) -> Found:
     """Return the row of an action. Raises: Refusal (`not-found`, `method-not-allowed`, `invalid-values`)."""
     if path.rstrip("/") == PREFIX + BATCH_PATH:
         raise Refusal("invalid-values", "A batch holds no batch.")
-    by_method = table.find(path.removeprefix(PREFIX)) if path.startswith(PREFIX + "/") else {}
-    if not by_method:
+    below = path.removeprefix(PREFIX)
+    rows = table.at(below) if path.startswith(PREFIX + "/") else {}
+    if not rows:
         raise Refusal("not-found")
-    if method not in by_method:
-        raise Refusal("method-not-allowed", headers=(("allow", ", ".join(sorted(by_method))),))
-    return by_method[method]
+    if method not in rows:
+        raise Refusal("method-not-allowed", headers=(("allow", ", ".join(sorted(rows))),))
+    return Found(rows[method], read_path(rows[method], below))
 
 
 def write_result(response: HttpResponse) -> ActionResult:

@@ -115,30 +115,42 @@ class Found(NamedTuple):
     path: Mapping[str, str]
 
 
+class Place(msgspec.Struct):
+    """A point on the way along paths: where the next part leads, and what can be done here, by method."""
+
+    parts: dict[str, Place] = {}
+    parameter: Place | None = None
+    rows: dict[str, Operation] = {}
+
+
 class Table:
-    """All rows, found by method and path."""
+    """All rows, found by path."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self.operations = tuple(operations)
-        self._by_length: dict[int, list[tuple[tuple[str, ...], Operation]]] = {}
+        self._root = Place()
         for operation in self.operations:
-            parts = tuple(operation.path.split("/"))
-            self._by_length.setdefault(len(parts), []).append((parts, operation))
+            place = self._root
+            for part in operation.path.split("/"):
+                if not part.startswith("{"):
+                    place = place.parts.setdefault(part, Place())
+                else:
+                    place.parameter = place.parameter or Place()
+                    place = place.parameter
+            place.rows[operation.method] = operation
 
-    def find(self, path: str) -> dict[str, Found]:
-        """Return what stands at a path below PREFIX, still percent-encoded, by method; nothing: an empty mapping."""
-        given = path.split("/")
-        rows = self._by_length.get(len(given), [])
-        return {row.method: Found(row, read_path(parts, given)) for parts, row in rows if is_at(parts, given)}
+    def at(self, path: str) -> Mapping[str, Operation]:
+        """Return the rows at a path below PREFIX, still percent-encoded, by method; nothing: an empty mapping."""
+        place: Place | None = self._root
+        for part in path.split("/"):
+            # A parameter is never empty.
+            place = place.parts.get(part) or (place.parameter if part else None)
+            if place is None:
+                return {}
+        return place.rows
 
 
-def is_at(parts: Iterable[str], given: Iterable[str]) -> bool:
-    """Tell whether a path's parts are those of a template of the same length. A parameter is never empty."""
-    pairs = zip(parts, given, strict=True)
-    return all(bool(one) if part.startswith("{") else part == one for part, one in pairs)
-
-
-def read_path(parts: Iterable[str], given: Iterable[str]) -> dict[str, str]:
+def read_path(operation: Operation, path: str) -> dict[str, str]:
     """Return the parameters of a path, each decoded by itself: an id may hold a slash."""
-    pairs = zip(parts, given, strict=True)
-    return {part[1:-1]: unquote(one) for part, one in pairs if part.startswith("{")}
+    pairs = zip(operation.path.split("/"), path.split("/"), strict=True)
+    return {part[1:-1]: unquote(given) for part, given in pairs if part.startswith("{")}
