@@ -19,7 +19,7 @@ async def omada(template: Template, folder: Path) -> AsyncIterator[Omada]:
     """A deployment of the test's own; its clock stands still."""
     state_dir = copy_state(template.state_dir, folder)
     world = await open_world(state_dir, Clock(), template.administration)
-    made = Omada(world)
+    made = Omada(world, state_dir)
     await made.fill()
     yield made
     await world.close()

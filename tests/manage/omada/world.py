@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from mintmark.admin.administration import Administration
@@ -34,8 +35,9 @@ class App(NamedTuple):
 class Omada:
     """The deployment, and its applications by name."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, state_dir: Path) -> None:
         self.world = world
+        self.state_dir = state_dir
         self.administration: Administration = world.administration
         self.apps: dict[str, App] = {}
         self.sites: dict[str, str] = {}
