@@ -9,11 +9,11 @@ import pytest
 
 from mintmark.admin.clients import ClientRequest, register_client
 from mintmark.admin.permissions import PERMISSIONS
-from mintmark.api.operation import Operation
 from mintmark.api.table import TABLE
 from mintmark.protocol.secret import Secret
 from tests.endpoints.in_process import SECRET
 from tests.endpoints.servers import Answer
+from tests.manage.asking import ask, fill, kind
 from tests.manage.world import World
 
 OPERATIONS: Final = {one.name: one for one in TABLE.operations}
@@ -26,14 +26,8 @@ RELATIONS: Final = {
 }
 """The caller's tenant, and the tenant that it asks for."""
 REACHING: Final = ("own", "customer", "administrative")
-UNPLACED: Final = frozenset({"listTenants", "createTenant", "listAudit", "runBatch"})
+UNPLACED: Final = frozenset({"listTenants", "createTenant", "listExpiringSecrets", "listAudit", "runBatch"})
 """Operations whose path names no tenant: what they reach shows in what they answer."""
-WHOLE: Final = {
-    "createTenant": {"tenant_id": "new", "dialect": "oauth2", "issuer": "https://id.example/t/new"},
-    "changeTenant": {"token_rules": {"alg": "ES256", "lifetime_s": 60}},
-    "runBatch": {"actions": [{"method": "GET", "path": "/api/v1/tenants"}], "interrupt": False},
-}
-"""Bodies where the example of the table would not do."""
 
 
 async def test_a_token_without_the_one_scope_is_refused_whatever_it_asks_and_wherever(world: World):
@@ -133,46 +127,6 @@ NOWHERE: Final[Mapping[str, str]] = {
     "kid": "k",
     "token": "x",
 }
-
-
-async def fill(world: World, tenant_id: str) -> Mapping[str, str]:
-    """Give a tenant a client with a spare secret and a spare token, and return what they are called."""
-    administration = world.process.administration
-    request = ClientRequest(tenant_id=tenant_id, client_id="subject", client_secret=Secret(SECRET))
-    if await administration.store.clients.find(tenant_id, "subject") is None:
-        await register_client(administration, request)
-        await world.process.application.refresh()
-    client = await administration.store.clients.find(tenant_id, "subject")
-    assert client is not None
-    keys = await administration.store.keys.list(tenant_id)
-    return {
-        "tenant_id": tenant_id,
-        "client_id": "subject",
-        "secret_id": client.secrets[0].secret_id,
-        "kid": keys[0].kid,
-        "token": await world.token(tenant_id, client_id="subject"),
-    }
-
-
-async def ask(
-    world: World, operation: Operation, token: str | None, place: Mapping[str, str], msp: str | None = None
-) -> Answer:
-    """Call an operation on a place, with a body that it takes."""
-    body: dict[str, Any] | None = None
-    if operation.takes is not None:
-        body = dict(WHOLE.get(operation.name, operation.example or {}))
-        if "token" in body:
-            body["token"] = place["token"]
-        if operation.name == "createTenant" and msp:
-            body["msp_id"] = msp
-    return await world.call(operation.method, operation.path.format_map(place), token, body)
-
-
-def kind(answer: Answer) -> str:
-    """The name of a problem."""
-    assert answer.header("content-type") == "application/problem+json", answer
-    name: str = answer.json["type"].removeprefix("urn:mintmark:problem:")
-    return name
 
 
 def same(answer: Answer) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from mintmark.api.operation import PREFIX
 from mintmark.api.table import TABLE
 from mintmark.protocol.secret import Secret
 from tests.endpoints.in_process import SECRET
-from tests.endpoints.servers import Answer, Request
+from tests.endpoints.servers import Request
+from tests.manage.asking import ask, fill, problem
 from tests.manage.world import World
 
 CLIENTS = "/tenants/own/clients"
@@ -23,13 +24,6 @@ CLIENTS = "/tenants/own/clients"
 @pytest.fixture
 async def token(world: World) -> AsyncIterator[str]:
     yield await world.token("own")
-
-
-def problem(answer: Answer) -> tuple[int, str]:
-    assert answer.header("content-type") == "application/problem+json", answer
-    assert answer.json["status"] == answer.status
-    assert answer.json["correlation_id"] == answer.header("x-correlation-id")
-    return answer.status, answer.json["type"].removeprefix("urn:mintmark:problem:")
 
 
 async def test_a_client_is_registered_changed_and_removed(world: World, token: str):
@@ -140,8 +134,6 @@ async def test_of_parallel_changes_of_one_version_exactly_one_is_made(world: Wor
 @pytest.mark.rfc("9110", "13.1.1")
 @pytest.mark.parametrize("operation", [one for one in TABLE.operations if one.is_versioned], ids=lambda one: one.name)
 async def test_every_versioned_operation_minds_if_match(world: World, operation: Any):
-    from tests.manage.test_permissions import ask, fill
-
     place = await fill(world, "own")
     token = await world.token("admin")
     path = operation.path.format_map(place)
@@ -199,7 +191,9 @@ async def test_pages_show_every_client_once_and_in_order(world: World, token: st
     assert seen == [*(f"c{number:05}" for number in range(25)), "manager"]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "cursor=!", "cursor=_w", "offset=1", "limit=1&limit=2"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "cursor=!", "cursor=_w", "offset=1", "limit=1&limit=2"]
+)
 async def test_a_wrong_query_is_refused_by_its_name(world: World, token: str, query: str):
     answer = await world.call("GET", f"{CLIENTS}?{query}", token)
 

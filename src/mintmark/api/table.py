@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from mintmark.api import clients, keys, secrets, tenants, tokens
+from mintmark.api import audit, clients, expiring, keys, secrets, tenants, tokens
 from mintmark.api.batch import batch_operation
 from mintmark.api.operation import Table
 
 SINGLE: Final = Table(
-    (*tenants.OPERATIONS, *clients.OPERATIONS, *secrets.OPERATIONS, *keys.OPERATIONS, *tokens.OPERATIONS)
+    (
+        *tenants.OPERATIONS,
+        *clients.OPERATIONS,
+        *secrets.OPERATIONS,
+        *expiring.OPERATIONS,
+        *keys.OPERATIONS,
+        *tokens.OPERATIONS,
+        *audit.OPERATIONS,
+    )
 )
 """What can be asked for alone and in a batch."""
 
