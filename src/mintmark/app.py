@@ -8,8 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import structlog
 
+from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration
-from mintmark.admin.upkeep import KeySchedule, purge_expired, tend_keys
+from mintmark.admin.audit import purge_audit, write_checkpoint
+from mintmark.admin.recording import Recording
+from mintmark.admin.upkeep import KeySchedule, announce_expiring_secrets, purge_expired, tend_keys
 from mintmark.api.callers import Callers
 from mintmark.api.omada.callers import DIALECT as OMADA
 from mintmark.api.omada.server import MOUNTED_AT as OPEN_API_MOUNTED_AT
@@ -50,6 +53,8 @@ class Application:
         store, clock = administration.store, administration.clock
         self._settings = settings
         self._administration = administration
+        self._upkeep = administration.on_behalf_of(Actor.mintmark())
+        self._recording = Recording(administration, audit_tokens=settings.audit_tokens)
         self._verifier = SecretVerifier(administration.keyed_hash)
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
         self._keys = KeyRing(store.keys, administration.sealing_key, clock)
@@ -57,16 +62,18 @@ class Application:
             self._clients,
             self._verifier,
             throttle=FailureThrottle(per_client=settings.failures_per_client, per_source=settings.failures_per_source),
+            audit=self._recording.buffer,
+            last_used=self._recording.last_used,
             clock=clock,
         )
         verifier = TokenVerifier(store.tokens, self._keys, administration.keyed_hash, present=self, clock=clock)
-        ledger = TokenLedger(store.tokens, administration.sealing_key)
+        ledger = TokenLedger(store.tokens, administration.sealing_key, self._recording.buffer)
         self._endpoints: Mapping[str, Endpoint] = {
             "token": TokenEndpoint(
                 authenticator, self._keys, ledger, keyed_hash=administration.keyed_hash, clock=clock
             ),
             "introspection": IntrospectionEndpoint(authenticator, verifier, self._keys, clock=clock),
-            "revocation": RevocationEndpoint(authenticator, verifier, ledger),
+            "revocation": RevocationEndpoint(authenticator, verifier, ledger, clock=clock),
             "check": CheckEndpoint(Protection(verifier)),
             "jwks": JwksEndpoint(self._keys),
             "metadata": MetadataEndpoint(),
@@ -87,6 +94,7 @@ class Application:
         self._revision = -1
         self._following: asyncio.Task[None] | None = None
         self._tending: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
@@ -147,6 +155,7 @@ class Application:
         """Begin to look for changes of other processes, and for what has to be done for all."""
         self._following = asyncio.create_task(self._follow())
         self._tending = asyncio.create_task(self._tend())
+        self._writing = asyncio.create_task(self._recording.run())
 
     async def _follow(self) -> None:
         while True:
@@ -160,7 +169,7 @@ class Application:
         """Do what one process does for all, while this is the one."""
         while True:
             await asyncio.sleep(self._settings.upkeep_interval_s)
-            for work in (self._purge, self._tend_keys):
+            for work in (self._purge, self._tend_keys, self._tend_secrets, self._tend_audit):
                 try:
                     if await self._administration.store.leadership.try_acquire():
                         await work()
@@ -168,19 +177,27 @@ class Application:
                     log.error("upkeep_failed", work=work.__name__.strip("_"), error=repr(error))
 
     async def _purge(self) -> None:
-        await purge_expired(self._administration)
+        await purge_expired(self._upkeep)
 
     async def _tend_keys(self) -> None:
-        await tend_keys(self._administration, KeySchedule(self._settings.key_lifetime_s, self._settings.key_announce_s))
+        await tend_keys(self._upkeep, KeySchedule(self._settings.key_lifetime_s, self._settings.key_announce_s))
+
+    async def _tend_secrets(self) -> None:
+        await announce_expiring_secrets(self._upkeep, self._settings.secret_expiry_notice_s)
+
+    async def _tend_audit(self) -> None:
+        await write_checkpoint(self._upkeep, self._settings.audit_checkpoint_interval_s)
+        await purge_audit(self._upkeep, self._settings.audit_retention_s)
 
     async def close(self) -> None:
         """Let go of threads and database, what is in hand being finished first."""
-        for task in (self._following, self._tending):
+        for task in (self._following, self._tending, self._writing):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         self._verifier.close()
+        await self._recording.finish()
         await self._administration.store.close()
 
 

@@ -115,7 +115,7 @@ async def test_a_change_of_one_tenant_leaves_the_others_alone(world: World, form
         ("oauth2", "opaque", False),
         ("oauth2", "jwt", False),
         ("ciam", "jwt", False),
-        ("omada", "opaque", False),
+        ("omada", "opaque", True),
     ],
 )
 async def test_a_reset_secret_ends_tokens_where_the_system_does_so(world: World, dialect: str, dies: bool, form: str):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import getpass
-from typing import Final
 
 import msgspec
 
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
+from mintmark.store.events import DIGEST_SHOWN
 from mintmark.store.interface import TenantStore
 from mintmark.tokens.verification import LiveToken
-
-DIGEST_SHOWN: Final = 16
-"""Hex digits of an opaque token's digest that the audit log names it by."""
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):

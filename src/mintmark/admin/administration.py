@@ -18,6 +18,7 @@ import msgspec
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.permissions import Permission
+from mintmark.authentication.audit_key import AuditKey
 from mintmark.authentication.keyed_hash import KeyedHash
 from mintmark.authentication.master_key import SealingKey
 from mintmark.dialects.codec import Dialect
@@ -65,6 +66,7 @@ class Administration(msgspec.Struct, frozen=True):
     store: Store
     sealing_key: SealingKey
     keyed_hash: KeyedHash
+    audit_key: AuditKey
     dialects: Mapping[str, Dialect]
     rules: Mapping[str, Rules]
     clock: Callable[[], float]

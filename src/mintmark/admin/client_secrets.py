@@ -15,7 +15,7 @@ from mintmark.authentication.authenticate import live_secrets
 from mintmark.authentication.secrets import generate_secret
 from mintmark.grants.rules import Rules
 from mintmark.protocol.secret import Secret
-from mintmark.store.records import ClientRecord, SecretRecord
+from mintmark.store.records import ClientRecord, SecretPlace, SecretRecord
 
 DEFAULT_OVERLAP_S: Final = 86_400
 MAX_LABEL_LENGTH: Final = 255
@@ -126,6 +126,39 @@ async def remove_secret(
         await store.clients.remove_secret(tenant_id, client_id, secret_id, if_version=version)
 
     await write_as_read(administration, tenant_id, client_id, if_version, write)
+
+
+async def list_expiring_secrets(
+    administration: Administration,
+    tenant_id: str | None = None,
+    *,
+    within_s: int,
+    after: SecretPlace | None = None,
+    limit: int,
+) -> list[SecretRecord]:
+    """Return a page of the live secrets that expire within so many seconds, the soonest first.
+
+    Args:
+        tenant_id: of this tenant; None: of all that the actor reaches.
+        after: the place of the last one of the page before.
+
+    Raises: AdministrationError.
+    """
+    tenants: list[str] | None = None if tenant_id is None else [tenant_id]
+    if tenant_id is not None or administration.actor.tenants is None:
+        administration.permit("clients:read", tenant_id)
+    else:
+        tenants = sorted(administration.actor.tenants)
+        for one in tenants[:1]:
+            administration.permit("clients:read", one)
+    now = administration.now()
+    begin = SecretPlace(now + 1) if after is None else after
+    return await administration.store.clients.expiring(begin, now + within_s, limit, tenants)
+
+
+def place_of_secret(secret: SecretRecord) -> SecretPlace:
+    """Return where an expiring secret stands among all, to go on from there."""
+    return SecretPlace(secret.expires_at or 0, secret.tenant_id, secret.client_id, secret.secret_id)
 
 
 def _check(administration: Administration, label: str, expires_at: int | None) -> None:

@@ -11,6 +11,7 @@ from mintmark.admin.administration import Administration, AdministrationError
 from mintmark.admin.clients import ClientRequest, RegisteredClient, register_client
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
 from mintmark.admin.tenants import TenantRequest, create_tenant
+from mintmark.authentication.audit_key import AuditKey
 from mintmark.authentication.keyed_hash import KEY_OCTETS, KeyedHash
 from mintmark.authentication.master_key import (
     SealBroken,
@@ -106,7 +107,8 @@ async def _open(settings: Settings, master_key: SealingKey) -> Administration:
     except BaseException:
         await store.close()
         raise
-    return Administration(store, SealingKey(root_key), KeyedHash(root_key), dialects, rules, time.time)
+    keys = SealingKey(root_key), KeyedHash(root_key), AuditKey(root_key)
+    return Administration(store, *keys, dialects, rules, time.time)
 
 
 async def _open_root_key(store: SqlStore, master_key: SealingKey, settings: Settings) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mintmark.admin.administration import Administration
 from mintmark.protocol.secret import Secret
-from mintmark.tokens.ledger import TokenLedger
+from mintmark.tokens.ledger import end_token
 from mintmark.tokens.verification import LiveToken, TokenVerifier
 
 
@@ -30,5 +30,5 @@ async def revoke_token(administration: Administration, verifier: TokenVerifier, 
     live = await verifier.find_live(tenant_id, token)
     if live is None:
         return False
-    await TokenLedger(administration.acting("revoke_token").tokens, administration.sealing_key).revoke(live)
+    await end_token(administration.acting("revoke_token").tokens, live)
     return True

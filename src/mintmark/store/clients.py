@@ -12,11 +12,12 @@ import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from mintmark.protocol.errors import NotFound, StaleVersion
+from mintmark.store.client_secrets import erase_expired, read_expiring, write_used
 from mintmark.store.deployment import new_generation
 from mintmark.store.json_text import read_names, read_object, write_json
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
-from mintmark.store.records import ClientRecord, SecretRecord
+from mintmark.store.records import ClientRecord, SecretPlace, SecretRecord
 from mintmark.store.tables import CLIENT, CLIENT_SECRET, REUSE_SLOT
 from mintmark.store.writing import Shown, Subject, Writing
 
@@ -195,6 +196,21 @@ class SqlClients:
         """Remove a secret. Raises: NotFound, StaleVersion, StoreUnavailable."""
         work = partial(erase_secret, named=Named(tenant_id, client_id, if_version), secret_id=secret_id)
         await self._writing.change(work, about(tenant_id, client_id))
+
+    async def mark_used(self, used: Mapping[tuple[str, str, str], int]) -> None:
+        """Write when secrets (tenant, client, id) were last used. Raises: StoreUnavailable."""
+        if used:
+            await self._writing.run(partial(write_used, used=used))
+
+    async def expiring(
+        self, after: SecretPlace, until: int, limit: int, tenants: Sequence[str] | None = None
+    ) -> list[SecretRecord]:
+        """Return up to `limit` secrets behind `after` that expire by then, soonest first. Raises: StoreUnavailable."""
+        return await self._reader.run(read_expiring, after, until, limit, tenants)
+
+    async def remove_expired_secrets(self, until: int, limit: int) -> int:
+        """Remove up to `limit` secrets that expired by `until`; return how many. Raises: StoreUnavailable."""
+        return await self._writing.run(partial(erase_expired, until=until, limit=limit))
 
 
 class Named(NamedTuple):

@@ -10,14 +10,18 @@ import builtins
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from mintmark.store.events import Events
 from mintmark.store.records import (
     Act,
+    AuditCheckpoint,
+    AuditRecord,
     ClientRecord,
     IdempotencyRecord,
     KeyRecord,
     ReusableToken,
     ReuseSlot,
     Rotation,
+    SecretPlace,
     SecretRecord,
     SiteRecord,
     TenantRecord,
@@ -126,6 +130,21 @@ class ClientStore(Protocol):
         self, tenant_id: str, client_id: str, secret_id: str, *, if_version: int | None = None
     ) -> None:
         """Remove a secret. Raises: NotFound."""
+
+    async def mark_used(self, used: Mapping[tuple[str, str, str], int]) -> None:
+        """Write when secrets (tenant, client, secret id) were last used; what is known to be later stays."""
+
+    async def expiring(
+        self, after: SecretPlace, until: int, limit: int, tenants: Sequence[str] | None = None
+    ) -> list[SecretRecord]:
+        """Return up to `limit` secrets behind `after` that expire at `until` or earlier, soonest first.
+
+        Args:
+            tenants: of these alone; None: of all.
+        """
+
+    async def remove_expired_secrets(self, until: int, limit: int) -> int:
+        """Remove up to `limit` secrets that expired at `until` or earlier; return how many."""
 
 
 class SiteStore(Protocol):
@@ -260,6 +279,37 @@ class DeploymentStore(Protocol):
         """Return a number that grows with every change of a tenant, client, secret or key, in any process."""
 
 
+class AuditStore(Protocol):
+    """The audit log. What management changes is appended by `Store.acting`, in the transaction of the change."""
+
+    async def add_events(self, events: Events, now: int) -> None:
+        """Append what happened beside management, gathered in one process. `now` is for what was dropped."""
+
+    async def after(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
+        """Return up to `limit` records behind `seq`, oldest first; of some tenants, or all with None."""
+
+    async def before(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
+        """Return up to `limit` records before `seq`, newest first; of some tenants, or all with None."""
+
+    async def head(self) -> tuple[int, bytes]:
+        """Return the place and hash of the last record, also when it is removed; 0 and zeros before the first."""
+
+    async def oldest(self, limit: int) -> list[tuple[int, int, bytes]]:
+        """Return place, moment and hash of up to `limit` records, oldest first."""
+
+    async def checkpoints(self) -> list[AuditCheckpoint]:
+        """Return the checkpoints, oldest first."""
+
+    async def last_checkpoint(self) -> AuditCheckpoint | None:
+        """Return the newest checkpoint, or None."""
+
+    async def add_checkpoint(self, checkpoint: AuditCheckpoint) -> None:
+        """Keep a checkpoint, in the place of one for the same record."""
+
+    async def purge(self, anchor: AuditCheckpoint) -> None:
+        """Remove the records and checkpoints up to the anchor's, and keep the anchor, in one transaction."""
+
+
 class Upkeep(Protocol):
     """Getting rid of what is past. Each call is one short transaction: call until it returns 0, with pauses."""
 
@@ -302,6 +352,8 @@ class Store(Protocol):
     def deployment(self) -> DeploymentStore: ...
     @property
     def idempotency(self) -> IdempotencyStore: ...
+    @property
+    def audit(self) -> AuditStore: ...
     @property
     def upkeep(self) -> Upkeep: ...
     @property

@@ -6,7 +6,7 @@ Times are whole seconds since 1970-01-01T00:00:00Z.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -62,6 +62,15 @@ class SecretRecord(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int | None = None
     last_used_at: int | None = None
     """When it last authenticated, to within a minute; None: never. No change of the client's version."""
+
+
+class SecretPlace(NamedTuple):
+    """Where an expiring secret stands among all: the soonest first, and none twice."""
+
+    expires_at: int
+    tenant_id: str = ""
+    client_id: str = ""
+    secret_id: str = ""
 
 
 class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):

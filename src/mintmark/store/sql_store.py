@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from typing import NamedTuple
 
+from mintmark.store.audit import SqlAudit
 from mintmark.store.batching import GroupCommit
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
@@ -44,6 +45,7 @@ class SqlStore:
         self.tokens = SqlTokens(reader, writing)
         self.deployment = SqlDeployment(reader, writing)
         self.idempotency = SqlIdempotency(writing)
+        self.audit = SqlAudit(reader, writing)
         self.upkeep = SqlUpkeep(writing)
         self.leadership = opened.leadership
 

@@ -154,6 +154,16 @@ Index(
     postgresql_where=text("expires_at IS NOT NULL"),
 )
 
+Index(
+    "ix_client_secret_tenant_id_expires_at",
+    CLIENT_SECRET.c.tenant_id,
+    CLIENT_SECRET.c.expires_at,
+    CLIENT_SECRET.c.client_id,
+    CLIENT_SECRET.c.secret_id,
+    sqlite_where=text("expires_at IS NOT NULL"),
+    postgresql_where=text("expires_at IS NOT NULL"),
+)
+
 SIGNING_KEY: Final = Table(
     "signing_key",
     METADATA,

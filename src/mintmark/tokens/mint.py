@@ -25,6 +25,8 @@ class MintedToken(msgspec.Struct, frozen=True, gc=False):
     response: TokenResponse
     records: tuple[TokenRecord, ...] = ()
     """Nothing for a JWT: it needs no row."""
+    jti: bytes | None = None
+    """The octets of a JWT's `jti`."""
 
 
 def mint_access_token(
@@ -39,9 +41,10 @@ def mint_access_token(
     Raises:
         KeyMissing: the tenant has no active key of the algorithm.
     """
+    jti = None
     if grant.token.form == "jwt":
         moment = _new_moment(grant, keyed_hash, now, randomness)
-        access_token = mint_jwt(grant, moment, keys.signing_key(grant.token.alg))
+        jti, access_token = moment.jti, mint_jwt(grant, moment, keys.signing_key(grant.token.alg))
         records: tuple[TokenRecord, ...] = ()
     else:
         access_token = mint_opaque(grant.rules.opaque, randomness)
@@ -57,7 +60,7 @@ def mint_access_token(
         refresh_token,
         _mint_id_token(grant, keys, keyed_hash, now=now, randomness=randomness),
     )
-    return MintedToken(grant, response, records)
+    return MintedToken(grant, response, records, jti)
 
 
 def _new_moment(grant: AccessGrant, keyed_hash: KeyedHash, now: int, randomness: Randomness) -> Moment:

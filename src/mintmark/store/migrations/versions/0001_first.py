@@ -111,6 +111,8 @@ def create_clients() -> None:
     )
     columns = ["expires_at", "tenant_id", "client_id", "secret_id"]
     create_partial_index("ix_client_secret_expires_at", "client_secret", columns, "expires_at IS NOT NULL")
+    columns = ["tenant_id", "expires_at", "client_id", "secret_id"]
+    create_partial_index("ix_client_secret_tenant_id_expires_at", "client_secret", columns, "expires_at IS NOT NULL")
 
 
 def create_keys() -> None:
