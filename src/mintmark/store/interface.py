@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from mintmark.store.events import Events
@@ -146,6 +147,9 @@ class ClientStore(Protocol):
     async def remove_expired_secrets(self, until: int, limit: int) -> int:
         """Remove up to `limit` secrets that expired at `until` or earlier; return how many."""
 
+    async def remove_some(self, tenant_id: str, limit: int) -> int:
+        """Remove up to `limit` clients of a tenant that is about to go, and return how many. Nothing is recorded."""
+
 
 class SiteStore(Protocol):
     """Sites of Omada tenants."""
@@ -206,6 +210,9 @@ class TokenStore(Protocol):
 
     async def find(self, digest: bytes) -> TokenRecord | None:
         """Return the token with this SHA-256 digest, or None. Expired ones may still be found: the caller judges."""
+
+    async def find_named(self, name: bytes) -> TokenRecord | None:
+        """Return the one token whose digest begins with these octets; None if there is none, or more than one."""
 
     async def find_reusable(self, slot: ReuseSlot, expires_after: int) -> ReusableToken | None:
         """Return the slot's token when it expires after the given second, else None."""
@@ -369,6 +376,12 @@ class Store(Protocol):
         """Return a view whose changes are seen by all when they return, but survive a loss of power only after `sync`.
 
         For many changes with one answer: it may be given after `sync`.
+        """
+
+    def together(self) -> AbstractAsyncContextManager[Store]:
+        """Return a view for a block, whose changes are one transaction: all there at its end, or none where it raises.
+
+        The view reads what it has written. Nobody else writes meanwhile: its time is bounded to a few seconds.
         """
 
     async def sync(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, closing
+from pathlib import Path
 from typing import NamedTuple
 
 from mintmark.store.audit import SqlAudit
@@ -19,6 +21,7 @@ from mintmark.store.sites import SqlSites
 from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
 from mintmark.store.tenants import SqlTenants
 from mintmark.store.tokens import SqlTokens
+from mintmark.store.transaction import open_transaction
 from mintmark.store.upkeep import SqlUpkeep
 from mintmark.store.writing import Writing
 
@@ -26,6 +29,7 @@ from mintmark.store.writing import Writing
 class Opened(NamedTuple):
     """What all views of a store share."""
 
+    path: Path
     reader: Reader
     commit: GroupCommit
     leadership: FileLeadership
@@ -66,7 +70,7 @@ class SqlStore:
             reader = opened.enter_context(closing(Reader(open_connection(path, "rw"))))
             opened.pop_all()
         commit = GroupCommit(connection, lock)
-        return cls(Opened(reader, commit, FileLeadership(path)), Writing(commit))
+        return cls(Opened(path, reader, commit, FileLeadership(path)), Writing(commit))
 
     def acting(self, act: Act) -> SqlStore:
         """Return a view whose changes are recorded as this act, each in its own transaction."""
@@ -75,6 +79,13 @@ class SqlStore:
     def unsynced(self) -> SqlStore:
         """Return a view whose changes are seen by all when they return, and survive a loss of power after `sync`."""
         return SqlStore(self._opened, self._writing.unsynced())
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[SqlStore]:
+        """Give a view whose changes are one transaction, and which reads them. Raises: StoreUnavailable."""
+        async with open_transaction(self._opened.path) as transaction:
+            reader = Reader(transaction.connection, query_only=False)
+            yield SqlStore(self._opened._replace(reader=reader), Writing(transaction))
 
     async def sync(self) -> None:
         """Return when all that was written before, by any view or process, is on disk. Raises: StoreUnavailable."""

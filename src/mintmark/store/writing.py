@@ -6,11 +6,10 @@ A view that acts for somebody appends to the audit log what each change was, in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, update
 
-from mintmark.store.batching import GroupCommit
 from mintmark.store.chain import Draft, append
 from mintmark.store.records import Act, TokenRecord
 from mintmark.store.tables import REVISION
@@ -41,12 +40,22 @@ class Subject(NamedTuple):
         return f"{self.noun} " + "/".join(filter(None, (self.tenant_id, self.name)))
 
 
+class Committing(Protocol):
+    """Where writes go: the group commit, or one transaction over many of them."""
+
+    async def add(self, rows: Sequence[TokenRecord]) -> None:
+        """Add tokens, all or none. Raises: AlreadyExists (a digest), StoreUnavailable."""
+
+    async def run(self, work: Callable[[Connection], Result], *, is_synced: bool = True) -> Result:
+        """Do work, whole or not at all. Raises: as `GroupCommit.run`."""
+
+
 class Writing:
     """What the nouns of the store write with."""
 
     __slots__ = ("_act", "_commit", "_is_synced")
 
-    def __init__(self, commit: GroupCommit, act: Act | None = None, *, is_synced: bool = True) -> None:
+    def __init__(self, commit: Committing, act: Act | None = None, *, is_synced: bool = True) -> None:
         self._commit = commit
         self._act = act
         self._is_synced = is_synced
