@@ -36,7 +36,7 @@ from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.http.asgi import AsgiApp, Mount
 from mintmark.http.proxy import ProxyTrust, parse_networks
 from mintmark.http.router import Router
-from mintmark.protocol.errors import SettingsError
+from mintmark.protocol.errors import SettingsError, StoreError
 from mintmark.settings import Settings
 from mintmark.store.records import ClientRecord, TenantRecord
 from mintmark.tokens.keys import KeyRing
@@ -189,6 +189,12 @@ class Application:
         await write_checkpoint(self._upkeep, self._settings.audit_checkpoint_interval_s)
         await purge_audit(self._upkeep, self._settings.audit_retention_s)
 
+    async def _sign_the_end(self) -> None:
+        """Sign the audit log as the leader leaves it."""
+        with contextlib.suppress(StoreError):
+            if await self._administration.store.leadership.try_acquire():
+                await write_checkpoint(self._upkeep, 0)
+
     async def close(self) -> None:
         """Let go of threads and database, what is in hand being finished first."""
         for task in (self._following, self._tending, self._writing):
@@ -198,6 +204,7 @@ class Application:
                     await task
         self._verifier.close()
         await self._recording.finish()
+        await self._sign_the_end()
         await self._administration.store.close()
 
 

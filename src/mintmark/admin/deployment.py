@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration, AdministrationError
 from mintmark.admin.clients import ClientRequest, RegisteredClient, register_client
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
@@ -25,6 +26,7 @@ from mintmark.grants.rules import parse_rules
 from mintmark.protocol.errors import SettingsError
 from mintmark.protocol.secret import Secret
 from mintmark.settings import Settings
+from mintmark.store.records import Act
 from mintmark.store.schema import migrate, schema_state
 from mintmark.store.sql_store import SqlStore
 
@@ -147,7 +149,8 @@ async def reseal(settings: Settings, new_key_file: Path) -> None:
     try:
         root_key = await _open_root_key(store, _read_master_key(settings), settings)
         new_key = _read_or_create(new_key_file)
-        await store.deployment.put_fact(ROOT_KEY_FACT, new_key.seal(root_key, ROOT_KEY_PURPOSE).hex())
+        act = Act(kind="reseal", at=int(time.time()), actor=Actor.local().name)
+        await store.acting(act).deployment.put_fact(ROOT_KEY_FACT, new_key.seal(root_key, ROOT_KEY_PURPOSE).hex())
     finally:
         await store.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\]
 ISSUER: Final = re.compile(r'[^\x00-\x20\x7f-\U0010ffff"#<>?\\]+')
 """What may stand in a URL without query and fragment. RFC: 3986 section 2."""
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+CLIENTS_A_STEP: Final = 500
+PAUSE_S: Final = 0.02
 MAX_LISTED: Final = 1_000_000
 IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -164,16 +167,25 @@ async def invalidate_tokens(administration: Administration, tenant_id: str) -> N
 
 
 async def remove_tenant(administration: Administration, tenant_id: str, *, if_version: int | None = None) -> None:
-    """Remove a tenant and everything of it; all that it issued is dead. Raises: AdministrationError."""
+    """Remove a tenant and everything of it; all that it issued is dead. Raises: AdministrationError.
+
+    One of many clients is suspended first, and emptied in steps; cut off between, the call may be repeated.
+    """
     administration.permit("tenants:write", tenant_id)
     tenant = await administration.require_tenant(tenant_id)
     if tenant.is_administrative:
         raise LimitReached(f"tenant {tenant_id!r} is the administrative one, and stays")
     if await administration.store.tenants.customers(tenant_id):
         raise LimitReached(f"tenant {tenant_id!r} has customers; remove them first")
+    store = administration.acting("remove_tenant")
     try:
         with version_checked():
-            await administration.acting("remove_tenant").tenants.remove(tenant_id, if_version=if_version)
+            if len(await store.clients.page(tenant_id, "", CLIENTS_A_STEP)) == CLIENTS_A_STEP:
+                await store.tenants.change(tenant_id, {"is_suspended": True}, bump=True, if_version=if_version)
+                if_version = None
+                while await store.clients.remove_some(tenant_id, CLIENTS_A_STEP):
+                    await asyncio.sleep(PAUSE_S)
+            await store.tenants.remove(tenant_id, if_version=if_version)
     except NotFound as error:
         raise no_tenant(tenant_id) from error
 

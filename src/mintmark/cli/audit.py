@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from mintmark.admin.administration import Administration, AdministrationError
 from mintmark.admin.audit import Verdict, describe_record, export_audit, list_audit, verify_audit
-from mintmark.cli.options import add_command, add_json, add_noun, print_json, print_table, with_deployment
+from mintmark.cli.options import (
+    add_command,
+    add_json,
+    add_noun,
+    format_moment,
+    print_json,
+    print_table,
+    with_deployment,
+)
 from mintmark.store.records import AuditRecord
 
 MAX_TAIL = 10_000
@@ -72,7 +79,7 @@ def run_tail(arguments: argparse.Namespace) -> int:
 
 
 def _row(record: AuditRecord) -> tuple[str, ...]:
-    at = datetime.fromtimestamp(record.at, UTC).isoformat()
+    at = format_moment(record.at)
     return str(record.seq), at, record.actor, record.kind, record.subject
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,8 +35,10 @@ from mintmark.cli.options import (
     add_json,
     add_noun,
     add_token_rules,
+    format_moment,
     parse_token_rules,
     print_json,
+    print_lines,
     print_table,
     with_deployment,
 )
@@ -268,34 +268,12 @@ def run_show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(describe_client(client))
         return 0
-    for name, text in _lines_of(client):
-        print(f"{name}: {text}")
-    return 0
-
-
-def _lines_of(client: ClientRecord) -> Iterator[tuple[str, str]]:
-    """Yield what may be shown of a client as a person reads it: what is not said is left out."""
-    for name, value in describe_client(client).items():
-        if name == "created_at":
-            yield name, _date(value)
-        elif name != "secrets" and value not in ("", (), {}, None, False):
-            yield name, _text_of(value)
+    print_lines({name: value for name, value in describe_client(client).items() if name != "secrets"})
     for secret in client.secrets:
-        times = ("created_at", "expires_at", "last_used_at")
-        told = [f"{name} {_date(getattr(secret, name))}" for name in times if getattr(secret, name) is not None]
-        yield "secret", ", ".join([secret.secret_id, *([secret.label] if secret.label else []), *told])
-
-
-def _text_of(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " ".join(value)
-    if isinstance(value, Mapping):
-        return " ".join(f"{name}={_text_of(one)}" for name, one in value.items())
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-def _date(seconds: int | None) -> str:
-    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+        times = [(name, getattr(secret, name)) for name in ("created_at", "expires_at", "last_used_at")]
+        told = [f"{name} {format_moment(at)}" for name, at in times if at is not None]
+        print("secret: " + ", ".join(filter(None, [secret.secret_id, secret.label, *told])))
+    return 0
 
 
 def describe_client(client: ClientRecord) -> dict[str, Any]:
@@ -395,7 +373,10 @@ def run_expiring(arguments: argparse.Namespace) -> int:
         print_json(shown)
     else:
         names = ("tenant_id", "client_id", "secret_id", "label")
-        rows = [(*(one[name] for name in names), _date(one["expires_at"]), _date(one["last_used_at"])) for one in shown]
+        rows = [
+            (*(one[name] for name in names), format_moment(one["expires_at"]), format_moment(one["last_used_at"]))
+            for one in shown
+        ]
         print_table(("TENANT", "CLIENT_ID", "SECRET_ID", "LABEL", "EXPIRES", "LAST USED"), rows)
     return 0
 

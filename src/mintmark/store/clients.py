@@ -75,6 +75,12 @@ ADD: Final = insert(CLIENT)
 ADD_SECRET: Final = insert(CLIENT_SECRET)
 CHANGE: Final = update(CLIENT).where(*IS_CLIENT).values(version=CLIENT.c.version + 1)
 REMOVE: Final = delete(CLIENT).where(*IS_CLIENT)
+REMOVE_SOME: Final = delete(CLIENT).where(
+    CLIENT.c.tenant_id == bindparam("of_tenant"),
+    CLIENT.c.client_id.in_(
+        select(CLIENT.c.client_id).where(CLIENT.c.tenant_id == bindparam("of_tenant")).limit(bindparam("at_most"))
+    ),
+)
 REMOVE_SLOTS: Final = delete(REUSE_SLOT).where(
     REUSE_SLOT.c.tenant_id == bindparam("of_tenant"), REUSE_SLOT.c.client_id == bindparam("of_client")
 )
@@ -212,6 +218,10 @@ class SqlClients:
         """Remove up to `limit` secrets that expired by `until`; return how many. Raises: StoreUnavailable."""
         return await self._writing.run(partial(erase_expired, until=until, limit=limit))
 
+    async def remove_some(self, tenant_id: str, limit: int) -> int:
+        """Remove up to `limit` clients of a tenant; return how many. Raises: StoreUnavailable."""
+        return await self._writing.run(partial(erase_some, tenant_id=tenant_id, limit=limit))
+
 
 class Named(NamedTuple):
     """The client that a change is for, and the version that it must still be of."""
@@ -274,6 +284,11 @@ def erase_client(connection: Connection, *, named: Named) -> None:
     connection.execute(REMOVE, named.parameters)
     # A later client of the same id has a later generation, and so other slots: these would never be read again.
     connection.execute(REMOVE_SLOTS, named.parameters)
+
+
+def erase_some(connection: Connection, *, tenant_id: str, limit: int) -> int:
+    """Delete up to `limit` clients of a tenant, with their secrets; return how many. Raises: DBAPIError."""
+    return connection.execute(REMOVE_SOME, {"of_tenant": tenant_id, "at_most": limit}).rowcount
 
 
 def write_next_secret(

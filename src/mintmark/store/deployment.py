@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.tables import DEPLOYMENT_FACT, REVISION
-from mintmark.store.writing import Writing
+from mintmark.store.writing import Shown, Subject, Writing
 
 READ_REVISION: Final = Prepared(select(REVISION.c.number))
 GENERATION_BITS: Final = 62
@@ -33,7 +33,7 @@ class SqlDeployment:
 
     async def put_fact(self, name: str, value: str) -> None:
         """Write a fact. Raises: StoreUnavailable."""
-        await self._writing.run(partial(write_fact, name=name, value=value))
+        await self._writing.record(partial(write_fact, name=name, value=value), [about(name)])
 
     async def put_fact_if_absent(self, name: str, value: str) -> str:
         """Write a fact unless it is there; return what stands. Raises: StoreUnavailable."""
@@ -42,6 +42,16 @@ class SqlDeployment:
     async def revision(self) -> int:
         """Return the number that grows with every registered change. Raises: StoreUnavailable."""
         return await self._reader.run(read_revision)
+
+
+def about(name: str) -> Subject:
+    """Return a fact as what a change is about. Its value may be a seal: the audit log hears only that it is there."""
+    return Subject("deployment", None, name, partial(show_fact, name=name))
+
+
+def show_fact(connection: Connection, *, name: str) -> Shown | None:
+    """Return what the audit log says of a fact, or None. Raises: DBAPIError."""
+    return None if read_fact(connection, name) is None else {"name": name}
 
 
 def new_generation() -> int:

@@ -27,6 +27,10 @@ IS_SLOT: Final = (
 SHOWN: Final = ("tenant_id", "client_id", "kind", "scope", "issued_at", "expires_at")
 IS_TOKEN: Final = TOKEN.c.digest == bindparam("of_digest")
 
+DIGEST_OCTETS: Final = 32
+FIND_NAMED: Final = Prepared(
+    select(TOKEN).where(TOKEN.c.digest >= bindparam("first"), TOKEN.c.digest <= bindparam("last"))
+)
 FIND: Final = Prepared(select(TOKEN).where(IS_TOKEN))
 FIND_REUSABLE: Final = Prepared(
     select(REUSE_SLOT.c.digest, REUSE_SLOT.c.sealed, REUSE_SLOT.c.expires_at).where(
@@ -66,6 +70,10 @@ class SqlTokens:
     async def find(self, digest: bytes) -> TokenRecord | None:
         """Return the token with this SHA-256 digest, or None. Raises: StoreUnavailable."""
         return await self._reader.run(read_token, digest)
+
+    async def find_named(self, name: bytes) -> TokenRecord | None:
+        """Return the one token whose digest begins so; None if there is none, or more. Raises: StoreUnavailable."""
+        return await self._reader.run(read_named, name)
 
     async def find_reusable(self, slot: ReuseSlot, expires_after: int) -> ReusableToken | None:
         """Return the slot's token if it expires after that second, else None. Raises: StoreUnavailable."""
@@ -114,6 +122,12 @@ def read_token(connection: Connection, digest: bytes) -> TokenRecord | None:
     """Return the token with this digest, or None. Raises: DBAPIError."""
     rows = FIND.rows(connection, digest)
     return TokenRecord(*rows[0]) if rows else None
+
+
+def read_named(connection: Connection, name: bytes) -> TokenRecord | None:
+    """Return the one token whose digest begins so, or None. Raises: DBAPIError."""
+    rows = FIND_NAMED.rows(connection, name, name + b"\xff" * (DIGEST_OCTETS - len(name)))
+    return TokenRecord(*rows[0]) if len(rows) == 1 else None
 
 
 def read_slot(connection: Connection, slot: ReuseSlot, expires_after: int) -> ReusableToken | None:
