@@ -1,4 +1,4 @@
-"""Verbs on a client's secrets: add, rotate, reset, remove. A secret is shown once, in the answer that made it.
+"""Verbs on a client's secrets: add, give, rotate, reset, remove. A secret is shown once, in the answer that made it.
 
 How many live beside each other, and what a new one does to the others, are rules of the tenant's system.
 """
@@ -10,17 +10,26 @@ from typing import Any, Final
 import msgspec
 
 from mintmark.admin.administration import Administration, LimitReached, Malformed, Missing
-from mintmark.admin.clients import hash_secret, require_no_escalation, write_as_read
+from mintmark.admin.clients import check_secret, hash_secret, require_no_escalation, write_as_read
 from mintmark.authentication.authenticate import live_secrets
-from mintmark.authentication.secrets import generate_secret
+from mintmark.authentication.secrets import generate_secret, is_generated
 from mintmark.grants.rules import Rules
 from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord, SecretPlace, SecretRecord
 
 DEFAULT_OVERLAP_S: Final = 86_400
-MAX_LABEL_LENGTH: Final = 255
 
 MadeSecret = tuple[SecretRecord, Secret]
+
+
+class SecretRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A secret to give to a client."""
+
+    client_secret: Secret | None = None
+    """Left out: one is made and shown."""
+    label: str = ""
+    expires_at: int | None = None
+    """The second from which it authenticates no more; None: it does for good."""
 
 
 async def add_secret(
@@ -39,7 +48,7 @@ async def add_secret(
     """
     administration.permit("clients:write", tenant_id)
     rules = await administration.require_rules(tenant_id)
-    _check(administration, label, expires_at)
+    check_secret(administration, None, label, expires_at)
     store = administration.acting("add_secret")
 
     async def write(client: ClientRecord, version: int) -> MadeSecret:
@@ -50,6 +59,32 @@ async def add_secret(
         return made
 
     return await write_as_read(administration, tenant_id, client_id, if_version, write)
+
+
+async def give_secret(
+    administration: Administration, tenant_id: str, client_id: str, request: SecretRequest
+) -> MadeSecret:
+    """Give a client one more secret, a given one or a made one; the others go on where its system lets them.
+
+    Raises: AdministrationError.
+    """
+    administration.permit("clients:write", tenant_id)
+    rules = await administration.require_rules(tenant_id)
+    check_secret(administration, request.client_secret, request.label, request.expires_at)
+    store = administration.acting("give_secret")
+
+    async def write(client: ClientRecord, version: int) -> MadeSecret:
+        await require_no_escalation(administration, client)
+        made = _take(administration, client, rules, request)
+        if rules.secrets.overlap:
+            _require_room(administration, client, rules)
+            await store.clients.add_secret(made[0], if_version=version)
+        else:
+            bump = "secret_reset" in rules.tokens_die_on
+            await store.clients.reset_secrets(made[0], bump=bump, if_version=version)
+        return made
+
+    return await write_as_read(administration, tenant_id, client_id, None, write)
 
 
 async def rotate_secret(
@@ -70,7 +105,7 @@ async def rotate_secret(
     """
     administration.permit("clients:write", tenant_id)
     rules = await administration.require_rules(tenant_id)
-    _check(administration, label, expires_at)
+    check_secret(administration, None, label, expires_at)
     overlap = _read_overlap(overlap_s, rules)
     store = administration.acting("rotate_secret")
 
@@ -161,13 +196,6 @@ def place_of_secret(secret: SecretRecord) -> SecretPlace:
     return SecretPlace(secret.expires_at or 0, secret.tenant_id, secret.client_id, secret.secret_id)
 
 
-def _check(administration: Administration, label: str, expires_at: int | None) -> None:
-    if len(label) > MAX_LABEL_LENGTH or not label.isprintable():
-        raise Malformed(f"label: wanted are up to {MAX_LABEL_LENGTH} printable characters", "label")
-    if expires_at is not None and expires_at <= administration.now():
-        raise Malformed("expires_at: that moment is past", "expires_at")
-
-
 def _read_overlap(overlap_s: int | None, rules: Rules) -> int:
     if overlap_s is None:
         return DEFAULT_OVERLAP_S if rules.secrets.overlap else 0
@@ -187,6 +215,11 @@ def _require_room(administration: Administration, client: ClientRecord, rules: R
 
 
 def _make(administration: Administration, client: ClientRecord, rules: Rules, **named: Any) -> MadeSecret:
-    secret = generate_secret(rules.client_secret_form)
-    record = hash_secret(administration, client.tenant_id, client.client_id, secret, fast=True)
-    return msgspec.structs.replace(record, **named), secret
+    return _take(administration, client, rules, SecretRequest(**named))
+
+
+def _take(administration: Administration, client: ClientRecord, rules: Rules, request: SecretRequest) -> MadeSecret:
+    secret = request.client_secret or generate_secret(rules.client_secret_form)
+    fast = is_generated(secret, rules.client_secret_form)
+    record = hash_secret(administration, client.tenant_id, client.client_id, secret, fast=fast)
+    return msgspec.structs.replace(record, label=request.label, expires_at=request.expires_at), secret

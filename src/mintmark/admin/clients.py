@@ -37,6 +37,7 @@ Result = TypeVar("Result")
 
 METHODS = ("client_secret_basic", "client_secret_post")
 MAX_NAME_LENGTH: Final = 255
+MAX_LABEL_LENGTH: Final = 255
 ATTEMPTS: Final = 5
 """Times that a change is tried again when others change the same client between the look and the write."""
 
@@ -49,6 +50,8 @@ class ClientRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Left out: one is made."""
     client_secret: Secret | None = None
     """Left out: one is made and shown."""
+    secret_label: str = ""
+    secret_expires_at: int | None = None
     client_name: str = ""
     scope: tuple[str, ...] = ()
     audience: tuple[str, ...] = ()
@@ -291,9 +294,11 @@ def _build(
     administration: Administration, request: ClientRequest, tenant: TenantRecord, rules: Rules
 ) -> RegisteredClient:
     _check(request, rules)
+    check_secret(administration, request.client_secret, request.secret_label, request.secret_expires_at)
     client_id = request.client_id or generate_client_id(rules.client_id_form)
     secret = request.client_secret or generate_secret(rules.client_secret_form)
     fast = is_generated(secret, rules.client_secret_form)
+    stored = hash_secret(administration, request.tenant_id, client_id, secret, fast=fast)
     client = ClientRecord(
         tenant_id=request.tenant_id,
         client_id=client_id,
@@ -309,7 +314,7 @@ def _build(
         sites=request.sites,
         all_customers=request.all_customers,
         customers=request.customers,
-        secrets=(hash_secret(administration, request.tenant_id, client_id, secret, fast=fast),),
+        secrets=(msgspec.structs.replace(stored, label=request.secret_label, expires_at=request.secret_expires_at),),
         created_at=administration.now(),
     )
     _refuse_escalation(administration, client, tenant, rules)
@@ -321,13 +326,26 @@ def _check(request: ClientRequest, rules: Rules) -> None:
     try:
         if request.client_id is not None and not is_client_id(request.client_id):
             raise Malformed("client_id: wanted are 1 to 255 printable ASCII characters", "client_id")
-        if request.client_secret is not None and not 1 <= len(request.client_secret.encoded()) <= MAX_SECRET_LENGTH:
-            raise Malformed(f"client_secret: wanted are 1 to {MAX_SECRET_LENGTH} octets", "client_secret")
+        _check_length(request.client_secret)
         _check_metadata(request, rules)
     except (Malformed, SettingsError) as error:
         if not request.origin:
             raise
         raise Malformed(_at(request, str(error)), getattr(error, "key", "token_rules")) from error
+
+
+def check_secret(administration: Administration, secret: Secret | None, label: str, expires_at: int | None) -> None:
+    """Check what is said of a new secret. Raises: Malformed."""
+    _check_length(secret)
+    if len(label) > MAX_LABEL_LENGTH or not label.isprintable():
+        raise Malformed(f"label: wanted are up to {MAX_LABEL_LENGTH} printable characters", "label")
+    if expires_at is not None and expires_at <= administration.now():
+        raise Malformed("expires_at: that moment is past", "expires_at")
+
+
+def _check_length(secret: Secret | None) -> None:
+    if secret is not None and not 1 <= len(secret.encoded()) <= MAX_SECRET_LENGTH:
+        raise Malformed(f"client_secret: wanted are 1 to {MAX_SECRET_LENGTH} octets", "client_secret")
 
 
 def _check_metadata(client: ClientRequest | ClientRecord, rules: Rules) -> None:
