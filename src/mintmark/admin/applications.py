@@ -6,6 +6,7 @@ applications: they are the tenant's as a whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -18,7 +19,7 @@ from mintmark.admin.clients import (
     ClientRequest,
     RegisteredClient,
     change_client,
-    register_client,
+    register_clients,
     remove_client,
     require_client,
 )
@@ -98,19 +99,19 @@ async def create_application(
     administration: Administration, tenant_id: str, request: ApplicationRequest
 ) -> RegisteredClient:
     """Register an application; its secret is shown this once. Raises: AdministrationError."""
+    return (await create_applications(administration, tenant_id, [request]))[0]
+
+
+async def create_applications(
+    administration: Administration, tenant_id: str, requests: Sequence[ApplicationRequest]
+) -> list[RegisteredClient]:
+    """Register applications, all or none; their secrets are shown this once. Raises: AdministrationError."""
     _permit(administration, tenant_id, "clients:write")
-    require_role(administration, tenant_id, request.role)
-    await _check_privilege(administration, tenant_id, request.privilege)
-    client = ClientRequest(
-        tenant_id=tenant_id,
-        client_name=request.name,
-        role=request.role,
-        all_sites=request.privilege.sees_all,
-        sites=request.privilege.sites,
-        all_customers=request.privilege.sees_all,
-        customers=request.privilege.customers,
-    )
-    return await register_client(administration, client)
+    for request in requests:
+        require_role(administration, tenant_id, request.role)
+        await _check_privilege(administration, tenant_id, request.privilege)
+    clients = [_client_of(tenant_id, request) for request in requests]
+    return await register_clients(administration, tenant_id, clients)
 
 
 async def change_application(
@@ -141,6 +142,18 @@ async def reset_application_secret(administration: Administration, tenant_id: st
     """Replace an application's secret; the tokens that it has die at once. Raises: AdministrationError."""
     _permit(administration, tenant_id, "clients:write")
     return await reset_secret(administration, tenant_id, client_id)
+
+
+def _client_of(tenant_id: str, request: ApplicationRequest) -> ClientRequest:
+    return ClientRequest(
+        tenant_id=tenant_id,
+        client_name=request.name,
+        role=request.role,
+        all_sites=request.privilege.sees_all,
+        sites=request.privilege.sites,
+        all_customers=request.privilege.sees_all,
+        customers=request.privilege.customers,
+    )
 
 
 def _permit(administration: Administration, tenant_id: str, permission: Permission) -> None:

@@ -26,6 +26,7 @@ from mintmark.store.records import ClientRecord, SiteRecord
 SITE_ID_OCTETS: Final = 12
 MAX_NAME_LENGTH: Final = 64
 CLIENTS_A_PAGE: Final = 1000
+NAMES_SHOWN: Final = 5
 
 
 class SiteOutOfReach(PermissionRefused):
@@ -75,16 +76,22 @@ async def require_site(administration: Administration, tenant_id: str, site_id: 
 
 async def create_site(administration: Administration, tenant_id: str, request: SiteRequest) -> SiteRecord:
     """Make a site. Raises: AdministrationError."""
+    return (await create_sites(administration, tenant_id, [request]))[0]
+
+
+async def create_sites(
+    administration: Administration, tenant_id: str, requests: Sequence[SiteRequest]
+) -> list[SiteRecord]:
+    """Make sites, all or none. Raises: AdministrationError."""
     _permit_new(administration, tenant_id)
-    _check_name(request.name)
-    site = _new_site(administration, tenant_id, request)
+    sites = _new_sites(administration, tenant_id, requests)
     try:
-        await administration.acting("create_site").sites.add([site])
+        await administration.acting("create_site").sites.add(sites)
     except AlreadyExists as error:
-        raise _taken(request.name) from error
+        raise _taken(requests) from error
     except NotFound as error:
         raise Missing(f"there is no tenant {tenant_id!r}") from error
-    return site
+    return sites
 
 
 async def change_site(
@@ -101,7 +108,7 @@ async def change_site(
     try:
         return await administration.acting("change_site").sites.change(tenant_id, site_id, given)
     except AlreadyExists as error:
-        raise _taken(changes.name or "") from error
+        raise _taken([changes]) from error
     except NotFound as error:
         raise _no_site(site_id) from error
 
@@ -163,14 +170,12 @@ async def _require_site(
 async def _add_ending_tokens(
     administration: Administration, tenant_id: str, requests: Sequence[SiteRequest], *, verb: str
 ) -> list[SiteRecord]:
-    for request in requests:
-        _check_name(request.name)
-    sites = [_new_site(administration, tenant_id, request) for request in requests]
+    sites = _new_sites(administration, tenant_id, requests)
     concerned = await _msp_clients_of(administration, tenant_id)
     try:
         await administration.acting(verb).sites.add_ending_tokens(sites, concerned)
     except AlreadyExists as error:
-        raise _taken(", ".join(site.name for site in sites[:5])) from error
+        raise _taken(requests) from error
     except NotFound as error:
         raise Missing(f"tenant {tenant_id!r} or an application was removed meanwhile") from error
     return sites
@@ -194,13 +199,14 @@ def sees_customer(client: ClientRecord, tenant_id: str) -> bool:
     return client.all_customers or tenant_id in client.customers
 
 
-def _new_site(administration: Administration, tenant_id: str, request: SiteRequest) -> SiteRecord:
-    return SiteRecord(
-        tenant_id=tenant_id,
-        site_id=secrets.token_hex(SITE_ID_OCTETS),
-        created_at=administration.now(),
-        **msgspec.structs.asdict(request),
-    )
+def _new_sites(administration: Administration, tenant_id: str, requests: Sequence[SiteRequest]) -> list[SiteRecord]:
+    sites = []
+    for request in requests:
+        _check_name(request.name)
+        site_id = secrets.token_hex(SITE_ID_OCTETS)
+        members = msgspec.structs.asdict(request)
+        sites.append(SiteRecord(tenant_id=tenant_id, site_id=site_id, created_at=administration.now(), **members))
+    return sites
 
 
 def _check_name(name: str) -> None:
@@ -208,8 +214,9 @@ def _check_name(name: str) -> None:
         raise Malformed(f"name {name[:MAX_NAME_LENGTH]!r}: wanted are 1 to {MAX_NAME_LENGTH} characters", "name")
 
 
-def _taken(name: str) -> Taken:
-    return Taken(f"there is a site with the name {name!r} already")
+def _taken(sites: Sequence[SiteRequest | SiteChanges]) -> Taken:
+    names = ", ".join(repr(site.name) for site in sites[:NAMES_SHOWN])
+    return Taken(f"there is a site with such a name already: {names}")
 
 
 def _no_site(site_id: str) -> Missing:

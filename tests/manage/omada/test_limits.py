@@ -38,12 +38,12 @@ class Limits(RuleBasedStateMachine):
         self.omada = Omada(world, state_dir)
         await self.omada.add_tenant("omada")
         await self.omada.add_app("owner", "omada", role=SUPER, all_sites=True)
-        await self.omada.add_site("omada", self._new_name())
-        await self.omada.add_site("omada", self._new_name())
+        await self.omada.add_site("omada", self.next_name())
+        await self.omada.add_site("omada", self.next_name())
         self.own = {self.omada.sites["site 1 end"]}
         await self.omada.add_app("limited", "omada", role=role, sites=tuple(self.own))
 
-    def _new_name(self) -> str:
+    def next_name(self) -> str:
         self.count += 1
         return f"site {self.count} end"
 
@@ -76,11 +76,11 @@ class Limits(RuleBasedStateMachine):
 
     @rule()
     def owner_creates(self) -> None:
-        assert self.ask("POST", "/sites", {**SITE, "name": self._new_name()})["errorCode"] == 0
+        assert self.ask("POST", "/sites", {**SITE, "name": self.next_name()})["errorCode"] == 0
 
     @rule(number=PICK)
     def owner_copies(self, number: int) -> None:
-        body = {"sourceSiteId": self.pick(number), "siteNamePrefix": f"{self._new_name()} copy ", "targetSiteNum": 2}
+        body = {"sourceSiteId": self.pick(number), "siteNamePrefix": f"{self.next_name()} copy ", "targetSiteNum": 2}
         assert self.ask("POST", "/sites/copy", body)["errorCode"] in {0, -1300}
 
     @rule(number=PICK)
@@ -147,7 +147,7 @@ class Limits(RuleBasedStateMachine):
 
 def test_a_site_limited_application_never_sees_another_site(template: Template) -> None:
     machine = type("WithTemplate", (Limits,), {"template": template})
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,7 +15,7 @@ from mintmark.admin.applications import (
     ApplicationRequest,
     Privilege,
     change_application,
-    create_application,
+    create_applications,
     list_applications,
     remove_application,
     require_application,
@@ -76,10 +76,20 @@ async def get_call(call: Call) -> object:
 
 async def create_call(call: Call) -> object:
     """Register an application; the answer shows its secret, the one time."""
+    return (await create_many([call]))[0]
+
+
+async def create_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Register applications, all or none."""
+    requests = [await read_request(call) for call in calls]
+    made = await create_applications(calls[0].administration, calls[0].tenant_id, requests)
+    return [{"clientId": one.client.client_id, "clientSecret": one.client_secret.reveal()} for one in made]
+
+
+async def read_request(call: Call) -> ApplicationRequest:
+    """Return an application to register as the verbs take it. Raises: Malformed."""
     body: NewApplication = call.body
-    request = ApplicationRequest(name=body.app_name, role=body.role_id, privilege=await read_privilege(call, body))
-    made = await create_application(call.administration, call.tenant_id, request)
-    return {"clientId": made.client.client_id, "clientSecret": made.client_secret.reveal()}
+    return ApplicationRequest(name=body.app_name, role=body.role_id, privilege=await read_privilege(call, body))
 
 
 async def change_call(call: Call) -> object:
@@ -145,14 +155,14 @@ TOLD: Final[dict[type[AdministrationError], str]] = {
 }
 
 APPLICATION_OPERATIONS: Final = tuple(
-    Operation(family=family, method=method, path=path, call=call, takes=takes, told=TOLD)
+    Operation(family=family, method=method, path=path, call=call, call_many=call_many, takes=takes, told=TOLD)
     for family in ("controller", "msp")
-    for method, path, call, takes in (
-        ("GET", "/applications", list_call, None),
-        ("POST", "/applications", create_call, NewApplication),
-        ("GET", "/applications/{clientId}", get_call, None),
-        ("PATCH", "/applications/{clientId}", change_call, ChangedApplication),
-        ("DELETE", "/applications/{clientId}", remove_call, None),
-        ("POST", "/applications/{clientId}/reset-secret", reset_call, None),
+    for method, path, call, call_many, takes in (
+        ("GET", "/applications", list_call, None, None),
+        ("POST", "/applications", create_call, create_many, NewApplication),
+        ("GET", "/applications/{clientId}", get_call, None, None),
+        ("PATCH", "/applications/{clientId}", change_call, None, ChangedApplication),
+        ("DELETE", "/applications/{clientId}", remove_call, None, None),
+        ("POST", "/applications/{clientId}/reset-secret", reset_call, None, None),
     )
 )

@@ -5,8 +5,11 @@ What an action did stays done when a later one fails. All of it is on disk when 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Annotated, Any, Final
+from itertools import takewhile
+from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
@@ -51,6 +54,17 @@ class BatchResult(msgspec.Struct, frozen=True):
     response: tuple[Envelope, ...]
 
 
+class Desk(NamedTuple):
+    """What all actions of a batch share."""
+
+    asked: Asked
+    within: Address
+    actor: Actor
+    """Who called at the beginning. What each action may do is judged anew."""
+    administration: Administration
+    """Whose writes are synced together."""
+
+
 class BatchCall:
     """Carries out batches."""
 
@@ -62,36 +76,57 @@ class BatchCall:
         """Carry out a batch. Raises: Refusal (for the batch as a whole), StoreUnavailable (nothing is promised)."""
         actor, _ = await self._dispatcher.admit(asked, address)
         batch = convert(asked.read_body(), Batch)
-        unsynced = administration.unsynced()
+        desk = Desk(asked, address, actor, administration.unsynced())
         envelopes: list[Envelope] = []
-        for action in batch.actions:
+        while len(envelopes) < len(batch.actions):
             if batch.interrupt and envelopes and envelopes[-1].error_code != 0:
                 envelopes.append(refuse("interrupted"))
             else:
-                envelopes.append(await self._answer(action, asked, address, actor, unsynced))
+                rest = batch.actions[len(envelopes) :]
+                alike = list(takewhile(partial(is_alike, rest[0]), rest))
+                together = await self._answer_together(alike, desk) if len(alike) > 1 else None
+                envelopes += together or await self._answer_each(alike, desk, interrupt=batch.interrupt)
         await administration.store.sync()
         return BatchResult(tuple(envelopes))
 
-    async def _answer(
-        self, action: Action, asked: Asked, within: Address, actor: Actor, administration: Administration
-    ) -> Envelope:
+    async def _answer_together(self, alike: Sequence[Action], desk: Desk) -> list[Envelope] | None:
+        """Carry out alike actions in one transaction; None if any of them fails, and then none has been done."""
+        with suppress(Exception):  # whatever it was: one by one it comes again, and is told or logged
+            asked = [self._read(action, desk) for action in alike]
+            results = await self._dispatcher.dispatch_alike(asked, desk.administration)
+            return None if results is None else [succeed(result) for result in results]
+        return None
+
+    async def _answer_each(self, alike: Sequence[Action], desk: Desk, *, interrupt: bool) -> list[Envelope]:
+        """Carry out actions one after the other, with `interrupt` up to the first that fails."""
+        envelopes: list[Envelope] = []
+        for action in alike:
+            envelopes.append(await self._answer(action, desk))
+            if interrupt and envelopes[-1].error_code != 0:
+                break
+        return envelopes
+
+    async def _answer(self, action: Action, desk: Desk) -> Envelope:
         """Answer one action; whatever comes of it, the batch goes on to tell it."""
         try:
-            path = unquote(action.path)
-            self._require_allowed(action.method, read_address(path), within, actor)
-            alone = msgspec.structs.replace(
-                asked,
-                method=action.method,
-                path=path,
-                query=(action.query or "").encode(),
-                read_body=partial(read_action_body, action.body),
-            )
-            return succeed(await self._dispatcher.dispatch(alone, administration))
+            return succeed(await self._dispatcher.dispatch(self._read(action, desk), desk.administration))
         except Refusal as error:
             return refuse(error.name)
         except Exception:
-            log.error("batch_action_failed", correlation_id=asked.correlation_id, exc_info=True)
+            log.error("batch_action_failed", correlation_id=desk.asked.correlation_id, exc_info=True)
             return refuse("action_failed")
+
+    def _read(self, action: Action, desk: Desk) -> Asked:
+        """Return an action as the call that it would be alone. Raises: Refusal (`unsupported_path`)."""
+        path = unquote(action.path)
+        self._require_allowed(action.method, read_address(path), desk.within, desk.actor)
+        return msgspec.structs.replace(
+            desk.asked,
+            method=action.method,
+            path=path,
+            query=(action.query or "").encode(),
+            read_body=partial(read_action_body, action.body),
+        )
 
     def _require_allowed(self, method: str, address: Address, within: Address, actor: Actor) -> None:
         """Make sure that an action is of its batch: the same id, or a customer of the batch's msp.
@@ -104,6 +139,11 @@ class BatchCall:
         is_customers = within.family == "msp" and self._callers.finds_tenant(actor, address)
         if method not in METHODS or not (is_same or is_customers):
             raise Refusal("unsupported_path")
+
+
+def is_alike(first: Action, other: Action) -> bool:
+    """Tell whether two actions differ in their bodies alone."""
+    return (first.method, first.path, first.query) == (other.method, other.path, other.query)
 
 
 def read_action_body(body: object) -> object:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -46,22 +47,49 @@ class Dispatcher:
 
     async def dispatch(self, asked: Asked, administration: Administration) -> object:
         """Carry out one call and return its result. Raises: Refusal."""
+        operation, call = await self._read(asked, administration)
+        with refusals_of(operation):
+            return await operation.call(call)
+
+    async def dispatch_alike(self, alike: Sequence[Asked], administration: Administration) -> Sequence[object] | None:
+        """Carry out calls that differ in their bodies alone, in one transaction, and return their results.
+
+        The caller is judged once: nothing comes between them.
+
+        Returns: None, when they have to be carried out one by one; nothing has been done then.
+        Raises: Refusal: one of them is wrong; nothing has been done.
+        """
+        operation, first = await self._read(alike[0], administration)
+        if operation.call_many is None:
+            return None
+        bodies = [read_body(operation, asked) for asked in alike[1:]]
+        calls = [first, *(msgspec.structs.replace(first, body=body) for body in bodies)]
+        with refusals_of(operation):
+            return await operation.call_many(calls)
+
+    async def _read(self, asked: Asked, administration: Administration) -> tuple[Operation, Call]:
+        """Find the row, judge the caller, read the rest. Raises: Refusal."""
         address = read_address(asked.path)
         operation, path = self._table.find(address, asked.method)
         actor, tenant = await self.admit(asked, address)
         query, body = read_query(asked.query), read_body(operation, asked)
-        call = Call(administration.on_behalf_of(actor), tenant, path, query, body)
-        try:
-            return await operation.call(call)
-        except AdministrationError as error:
-            raise operation.refusal(error) from error
-        except SettingsError as error:
-            raise Refusal("operation_forbidden") from error
+        return operation, Call(administration.on_behalf_of(actor), tenant, path, query, body)
 
     async def admit(self, asked: Asked, address: Address) -> tuple[Actor, TenantRecord]:
         """Return who calls, and the tenant of the path. Raises: Refusal."""
         actor = await self._callers.admit(asked.authorization, source=asked.source, correlation_id=asked.correlation_id)
         return actor, self._callers.require_tenant(actor, address)
+
+
+@contextmanager
+def refusals_of(operation: Operation) -> Iterator[None]:
+    """Turn the errors of verbs into what they mean to a row. Raises: Refusal."""
+    try:
+        yield
+    except AdministrationError as error:
+        raise operation.refusal(error) from error
+    except SettingsError as error:
+        raise Refusal("operation_forbidden") from error
 
 
 def read_query(query: bytes) -> Mapping[str, str]:

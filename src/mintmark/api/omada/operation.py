@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -71,6 +71,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Behind the id, with `{parameters}`."""
     call: Callable[[Call], Awaitable[object]]
     """Returns the result; `msgspec.UNSET` for none."""
+    call_many: Callable[[Sequence[Call]], Awaitable[Sequence[object]]] | None = None
+    """Does what so many calls of this path would do one after the other, all or none, and returns their results."""
     takes: type[msgspec.Struct] | None = None
     told: Mapping[type[AdministrationError], str] = {}
     """What errors of the verb mean here."""

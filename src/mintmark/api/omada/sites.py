@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ from mintmark.admin.sites import (
     SiteRequest,
     change_site,
     copy_site,
-    create_site,
+    create_sites,
     import_sites,
     list_sites,
     remove_site,
@@ -145,8 +146,14 @@ async def get_call(call: Call) -> object:
 
 async def create_call(call: Call) -> object:
     """Make a site."""
-    site = await create_site(call.administration, call.tenant_id, call.body.request())
-    return {"siteId": site.site_id}
+    return (await create_many([call]))[0]
+
+
+async def create_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Make sites, all or none."""
+    requests = [call.body.request() for call in calls]
+    made = await create_sites(calls[0].administration, calls[0].tenant_id, requests)
+    return [{"siteId": site.site_id} for site in made]
 
 
 async def change_call(call: Call) -> object:
@@ -199,14 +206,14 @@ def show_site(site: SiteRecord, without: frozenset[str] = frozenset()) -> dict[s
 TOLD: Final[dict[type[AdministrationError], str]] = {Missing: "unknown_site", Taken: "site_name_taken"}
 
 SITE_OPERATIONS: Final = tuple(
-    Operation(family="controller", method=method, path=path, call=call, takes=takes, told=TOLD)
-    for method, path, call, takes in (
-        ("GET", "/sites", list_call, None),
-        ("POST", "/sites", create_call, NewSite),
-        ("POST", "/sites/copy", copy_call, SiteCopy),
-        ("POST", "/sites/multi-import", import_call, SiteImport),
-        ("GET", "/sites/{siteId}", get_call, None),
-        ("PUT", "/sites/{siteId}", change_call, ChangedSite),
-        ("DELETE", "/sites/{siteId}", remove_call, None),
+    Operation(family="controller", method=method, path=path, call=call, call_many=call_many, takes=takes, told=TOLD)
+    for method, path, call, call_many, takes in (
+        ("GET", "/sites", list_call, None, None),
+        ("POST", "/sites", create_call, create_many, NewSite),
+        ("POST", "/sites/copy", copy_call, None, SiteCopy),
+        ("POST", "/sites/multi-import", import_call, None, SiteImport),
+        ("GET", "/sites/{siteId}", get_call, None, None),
+        ("PUT", "/sites/{siteId}", change_call, None, ChangedSite),
+        ("DELETE", "/sites/{siteId}", remove_call, None, None),
     )
 )
