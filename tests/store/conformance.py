@@ -14,6 +14,13 @@ from mintmark.protocol.errors import AlreadyExists, NotFound, StoreError
 from mintmark.store.interface import Store
 from mintmark.store.records import ReusableToken, ReuseSlot, TenantRecord, TokenRecord
 
+from .conformance_audit import (
+    ActingConformance,
+    AuditConformance,
+    SyncConformance,
+    TenantTreeConformance,
+    VersionConformance,
+)
 from .conformance_life import (
     GenerationConformance,
     LeadershipConformance,
@@ -21,6 +28,7 @@ from .conformance_life import (
     RevocationConformance,
     UpkeepConformance,
 )
+from .conformance_secrets import SecretConformance
 from .conformance_sites import GridConformance, SiteConformance
 from .samples import NOW, client, digest, first_generation, key, secret, slot, tenant, token
 
@@ -496,5 +504,11 @@ class StoreConformance(
     LifeConformance,
     SiteConformance,
     GridConformance,
+    ActingConformance,
+    AuditConformance,
+    VersionConformance,
+    TenantTreeConformance,
+    SyncConformance,
+    SecretConformance,
 ):
     """The whole contract of `interface.Store`."""
