@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from mintmark.admin.keys import list_keys, revoke_key, rotate_signing_key
-from mintmark.api.messages import Given, Seconds
+from mintmark.api.messages import Given
 from mintmark.api.operation import Call, Operation, Reply
-from mintmark.grants.rules import Algorithm
+from mintmark.grants.rules import MAX_LIFETIME_S, Algorithm
 from mintmark.store.records import KeyRecord
-from mintmark.tokens.keys import describe_key_state
+from mintmark.tokens.keys import CACHE_S, describe_key_state
 
 KEYS: Final = "/tenants/{tenant_id}/keys"
 DEFAULT_ANNOUNCE_S: Final = 2 * 86_400
@@ -51,7 +51,7 @@ class KeyRotation(Given, frozen=True, kw_only=True):
     """A signing key to make. It is published at once, and signs after `announce_s` seconds."""
 
     alg: Algorithm
-    announce_s: Seconds = DEFAULT_ANNOUNCE_S
+    announce_s: Annotated[int, msgspec.Meta(ge=CACHE_S, le=MAX_LIFETIME_S)] = DEFAULT_ANNOUNCE_S
 
 
 class KeyRevocation(msgspec.Struct, frozen=True):

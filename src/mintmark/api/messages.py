@@ -13,7 +13,7 @@ from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord
 
 View = TypeVar("View", bound=msgspec.Struct)
 
-Name = Annotated[str, msgspec.Meta(max_length=255)]
+Name = Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 TenantId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$", examples=["acme"])]
 ClientId = Annotated[str, msgspec.Meta(pattern="^[!-~]+$", max_length=255, examples=["billing"])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -48,7 +48,7 @@ class ManagementApi:
         self._document = write_document(table)
         self._page = write_page(table)
         self._app = Litestar(
-            [*(self._route(one) for one in table.operations), *self._public_routes()],
+            [*options_routes(table), *(self._route(one) for one in table.operations), *self._public_routes()],
             exception_handlers={Exception: _refuse_unserved},
             openapi_config=None,
             logging_config=None,
@@ -139,6 +139,27 @@ def make_route(
     return HTTPRouteHandler(template, http_method=methods, status_code=200, request_max_body_size=max_body_octets)(
         answer
     )
+
+
+def options_routes(table: Table) -> list[HTTPRouteHandler]:
+    """Return what tells the methods of each path, to be given to Litestar first: else it makes its own.
+
+    Its own would name the methods of a path's first row alone.
+    """
+
+    def route(path: str, methods: Iterable[str]) -> HTTPRouteHandler:
+        allow = ", ".join(sorted(methods))
+
+        async def answer(request: Asked) -> Response[bytes]:
+            return Response(b"", status_code=204, headers={"allow": allow})
+
+        return make_route("OPTIONS", PREFIX + path, answer)
+
+    by_path: dict[str, set[str]] = {}
+    for one in table.operations:
+        methods = by_path.setdefault(one.path, {"OPTIONS"})
+        methods |= {"GET", "HEAD"} if one.method == "GET" else {one.method}
+    return [route(path, methods) for path, methods in by_path.items()]
 
 
 def read_exchange(scope: Scope) -> Exchange:
