@@ -51,11 +51,9 @@ class ChainVerifier:
     def take(self, page: Sequence[AuditRecord]) -> None:
         """Judge the records of a page; what one is may show only beside the one behind it."""
         for record in page:
-            if self._waiting is not None:
+            if self.fault is None and self._waiting is not None:
                 self._judge(self._waiting, record)
             self._waiting = record
-            if self.fault is not None:
-                return
 
     def finish(self) -> Fault | None:
         """Judge the last record, and whether there were more. Return the first fault, or None."""
@@ -86,8 +84,8 @@ class ChainVerifier:
         if self._last is not None:
             return self._last.seq + 1
         # The first that is left: what came before has either never been, or was removed for its age and signed away.
-        anchor = self._checkpoints.get(record.seq - 1)
-        return record.seq if anchor is not None and anchor.is_anchor else 1
+        anchors = (seq for seq, one in self._checkpoints.items() if one.is_anchor and seq < record.seq)
+        return max(anchors, default=0) + 1
 
     def _previous_hash(self, record: AuditRecord) -> bytes:
         if self._last is not None:
