@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from mintmark.store.records import ReuseSlot, TenantRecord, TokenRecord
+from mintmark.store.events import AuditBuffer
+from mintmark.store.records import Act, ReuseSlot, TenantRecord, TokenRecord
 from mintmark.store.schema import migrate
 from mintmark.store.sql_store import SqlStore
 
@@ -71,6 +72,23 @@ async def rotate(url: str, start: str, *digests: str) -> None:
 
     for digest in digests:
         await asyncio.gather(*(use(digest) for _ in range(3)))
+    await store.close()
+
+
+async def append(url: str, start: str, number: str) -> None:
+    """Change one client again and again as somebody, several at a time, while events come in between."""
+    store = SqlStore.open(url)
+    act = Act(kind="test", at=0, actor="local:me")
+    wait_for(start)
+    for _ in range(int(number)):
+        buffer = AuditBuffer()
+        buffer.issued((0, "acme", "meter", ("read",), "access", os.urandom(32), EXPIRES_AT))
+        events = buffer.drain()
+        assert events is not None
+        await asyncio.gather(
+            *(store.acting(act).clients.change("acme", "meter", {"client_name": str(one)}) for one in range(3)),
+            store.unsynced().audit.add_events(events, 0),
+        )
     await store.close()
 
 
@@ -145,7 +163,7 @@ def start_time(url: str) -> None:
 
 VERBS = {
     verb.__name__: verb
-    for verb in (load, race, rotate, lead, add_tenant, fork_workers, use_inherited, race_migrate, start_time)
+    for verb in (load, race, rotate, append, lead, add_tenant, fork_workers, use_inherited, race_migrate, start_time)
 }
 
 if __name__ == "__main__":
