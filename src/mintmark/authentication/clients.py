@@ -19,6 +19,10 @@ class ClientDirectory:
         self._capacity = capacity
         self._kept: OrderedDict[tuple[str, str], ClientRecord] = OrderedDict()
         self._era = 0
+        self.hits = 0
+        """Clients that came from memory."""
+        self.misses = 0
+        """Clients that the store was asked for."""
 
     def forget(self) -> None:
         """Drop everything kept, because the store changed."""
@@ -38,9 +42,11 @@ class ClientDirectory:
         key = (tenant_id, client_id)
         kept = self._kept.get(key)
         if kept is not None:
+            self.hits += 1
             return kept
         if not is_client_id(client_id):
             return None
+        self.misses += 1
         era = self._era
         client = await self._store.find(tenant_id, client_id)
         if client is not None and era == self._era:

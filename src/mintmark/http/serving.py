@@ -6,14 +6,14 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
 from typing import Final, NamedTuple
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from mintmark.http.asgi import AsgiApp
+from mintmark.http.asgi import Message, Receive, Send
 from mintmark.http.limits import MAX_SENDING_S, BoundedHttpProtocol
 
 KEEP_ALIVE_S: Final = 75
@@ -21,12 +21,15 @@ BACKLOG: Final = 2048
 TICK_S: Final = 1.0
 
 
+AsgiCall = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
 class Binding(NamedTuple):
     """A listening socket, what ends TLS on it (None: plain HTTP), and the application behind it."""
 
     socket: socket.socket
     tls: ssl.SSLContext | None
-    app: AsgiApp
+    app: AsgiCall
 
 
 class HttpServer:

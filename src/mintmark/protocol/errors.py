@@ -57,6 +57,8 @@ class OAuthError(MintmarkError):
     """
 
     code: ClassVar[str] = ""
+    correlation_id = ""
+    """The id under which the log knows of it, and the caller is told; given when it is logged."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         if REASONS[reason].error is not type(self):
