@@ -116,5 +116,10 @@ def correlation_id_of(headers: Mapping[bytes, bytes]) -> str:
 
 
 def correlation_header(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Return the header that tells a request's id to its caller, for answers that no dialect writes."""
-    return CORRELATION_ID, correlation_id_of(headers).encode()
+    """Return the header that tells a request's id to its caller, for refusals that no dialect has a reason for.
+
+    They are logged at debug: whoever tries paths could fill the log.
+    """
+    correlation_id = correlation_id_of(headers)
+    log.debug("request_not_understood", correlation_id=correlation_id)
+    return CORRELATION_ID, correlation_id.encode()
