@@ -150,7 +150,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             "scheme": self.scheme or "http",
             "root_path": "",
             "method": self.parser.get_method().decode("ascii"),
-            "path": unquote(path.decode("ascii")),
+            "path": unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii"),
             "raw_path": path,
             "query_string": query,
             "headers": self.headers,
