@@ -81,6 +81,7 @@ class Observation:
         self.outcomes = Outcomes(self._sheet, log_requests=settings.log_requests)
         self.observe_request = make_histogram(self._sheet, catalogue.REQUEST)
         self.pulse = self._make_pulse()
+        self.count_purged(0)
         self.probes = Probes(
             board,
             {

@@ -11,7 +11,8 @@ from mintmark.authentication.authenticate import Authenticator
 from mintmark.authentication.keyed_hash import KeyedHash
 from mintmark.endpoints.outcome import Outcomes
 from mintmark.endpoints.route import Route
-from mintmark.grants.policy import AccessGrant, authorize_grant
+from mintmark.grants.memory import GrantMemory
+from mintmark.grants.policy import AccessGrant
 from mintmark.grants.refresh_token import PresentedGrant
 from mintmark.protocol.errors import InvalidRequest, OAuthError
 from mintmark.protocol.http import HttpRequest, HttpResponse
@@ -42,8 +43,8 @@ class TokenEndpoint:
         self._clock = clock
         self._outcomes = outcomes
         self._randomness = Randomness()
-        # Steps 3 and 4; where a request is traced, others that take the same time to the same end.
-        self.authorize_grant = authorize_grant
+        # Steps 3 and 4. Where a request is traced, they are put into spans.
+        self.authorize_grant = GrantMemory().authorize_grant
         self.mint_access_token = mint_access_token
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:

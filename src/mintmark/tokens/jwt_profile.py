@@ -1,6 +1,6 @@
 """JWTs: the header and claims that a system's rules list, in their order, signed.
 
-What is the same in every token of a client, scope and audience is written once and kept as a template.
+What is the same in every token of a grant is written once and kept as a template.
 RFC: 7515 section 3.1, RFC: 9068 section 2.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
+from mintmark.grants.memory import MAX_GRANTS
 from mintmark.grants.policy import AccessGrant
 from mintmark.grants.rules import ClaimRow, ClaimValue, JwtForm
 from mintmark.protocol.scope import format_scope
@@ -21,19 +22,9 @@ from mintmark.tokens.keys import SigningKey
 from mintmark.tokens.opaque import format_uuid
 
 JTI_OCTETS: Final = 16
-MAX_TEMPLATES: Final = 4096
 PLACE: Final = re.compile(rb"\x00([a-z_]+)\x00")
 URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _encode_json = msgspec.json.Encoder().encode
-
-
-class Subject(msgspec.Struct, frozen=True):
-    """What is the same in every JWT of a client, scope and audience."""
-
-    issuer: str
-    client_id: str
-    audience: tuple[str, ...]
-    scope: tuple[str, ...]
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False):
@@ -44,14 +35,14 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     jti: bytes
 
 
-CLAIM_VALUES: Final[dict[ClaimValue, Callable[[Subject], Any]]] = {
-    "issuer": lambda subject: subject.issuer,
-    "client_id": lambda subject: subject.client_id,
-    "audience": lambda subject: subject.audience if len(subject.audience) > 1 else subject.audience[0],
-    "scope": lambda subject: format_scope(subject.scope) or None,
-    "scope_array": lambda subject: subject.scope or None,
+CLAIM_VALUES: Final[dict[ClaimValue, Callable[[AccessGrant], Any]]] = {
+    "issuer": lambda grant: grant.issuer,
+    "client_id": lambda grant: grant.client_id,
+    "audience": lambda grant: grant.audience if len(grant.audience) > 1 else grant.audience[0],
+    "scope": lambda grant: format_scope(grant.scope) or None,
+    "scope_array": lambda grant: grant.scope or None,
 }
-"""The claim values that belong to the subject; None leaves the claim out. The others are places in the template."""
+"""The claim values that are the same in every token of a grant; None leaves the claim out. The others are places."""
 
 
 def mint_jwt(grant: AccessGrant, moment: Moment, key: SigningKey) -> str:
@@ -66,26 +57,27 @@ def write_payload(form: JwtForm, grant: AccessGrant, moment: Moment, **others: b
     Args:
         others: JSON text of values that need a key, by the name of the claim value.
     """
-    values: Mapping[bytes, bytes] = {
+    values: dict[bytes, bytes] = {
         b"issued_at": b"%d" % moment.now,
         b"expires_at": b"%d" % (moment.now + moment.lifetime_s),
         b"jwt_id": b'"%b"' % format_uuid(moment.jti).encode(),
-        **{name.encode(): value for name, value in others.items()},
     }
-    return _template(form, grant.issuer, grant.client_id, grant.audience, grant.scope) % values
+    for name, value in others.items():
+        values[name.encode()] = value
+    return _template(form, grant) % values
 
 
-@lru_cache(maxsize=MAX_TEMPLATES)
-def _template(form: JwtForm, issuer: str, client_id: str, audience: tuple[str, ...], scope: tuple[str, ...]) -> bytes:
+@lru_cache(maxsize=MAX_GRANTS)
+def _template(form: JwtForm, grant: AccessGrant) -> bytes:
     """Return the payload as a format for `%`, with a place for each value that is new in every token."""
-    claims = _static_claims(form.claims, Subject(issuer, client_id, audience, scope))
+    claims = _static_claims(form.claims, grant)
     payload = _encode_json(claims)
     if form.escape_slash:
         payload = payload.replace(b"/", b"\\/")
     return PLACE.sub(rb"%(\1)b", payload.replace(b"%", b"%%"))
 
 
-def _static_claims(rows: tuple[ClaimRow, ...], subject: Subject) -> dict[str, Any]:
+def _static_claims(rows: tuple[ClaimRow, ...], grant: AccessGrant) -> dict[str, Any]:
     claims: dict[str, Any] = {}
     for row in rows:
         if row.value is None:
@@ -93,7 +85,7 @@ def _static_claims(rows: tuple[ClaimRow, ...], subject: Subject) -> dict[str, An
         elif row.value not in CLAIM_VALUES:
             # JSON text never holds a NUL, so nothing that a caller chose can look like a place.
             claims[row.claim] = msgspec.Raw(b"\x00%b\x00" % row.value.encode())
-        elif (value := CLAIM_VALUES[row.value](subject)) is not None:
+        elif (value := CLAIM_VALUES[row.value](grant)) is not None:
             claims[row.claim] = value
     return claims
 

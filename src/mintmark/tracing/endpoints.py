@@ -5,12 +5,13 @@ So what is not sampled passes the plain endpoint, and where no traces are config
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final, cast
 
 import msgspec
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from mintmark.endpoints.outcome import Outcomes
@@ -47,18 +48,17 @@ class TracedEndpoint:
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Answer; in a span where the request is sampled."""
-        with self._tracer.start_as_current_span(
-            f"mintmark {route.endpoint}",
-            context=read_parent(request.headers),
-            kind=SpanKind.SERVER,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            if not span.is_recording():
-                return await self._plain.handle(request, route)
-            return await self._handle_stepwise(request, route, span)
+        span = self._tracer.start_span(f"mintmark {route.endpoint}", read_parent(request.headers), kind=SpanKind.SERVER)
+        if not span.is_recording():
+            return await self._plain.handle(request, route)
+        # The current span stands in the context, and a request shares its context with others until it has a task.
+        return await asyncio.create_task(self._handle_stepwise(request, route, span))
 
     async def _handle_stepwise(self, request: HttpRequest, route: Route, span: Span) -> HttpResponse:
+        with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+            return await self._describe(request, route, span)
+
+    async def _describe(self, request: HttpRequest, route: Route, span: Span) -> HttpResponse:
         span.set_attribute("http.request.method", request.method)
         span.set_attribute(DIALECT, route.dialect.name)
         span.set_attribute(RESULT, "answered")
