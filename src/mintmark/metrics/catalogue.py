@@ -49,7 +49,7 @@ OTHERS_REFUSED: Final = Family(
 REQUEST: Final = Family(
     "mintmark_request_duration_seconds",
     "histogram",
-    "Time from a request's header block to its answer, the receiving of its body included.",
+    "Time that requests took, from their beginning to their answer.",
     ("endpoint",),
     SECONDS,
 )
