@@ -22,4 +22,6 @@ def watched(full_deployment: Deployment, tmp_path_factory: pytest.TempPathFactor
 def own_watched(own_deployment: Deployment) -> Iterator[WatchedServer]:
     """A server of the test's own."""
     with WatchedServer(own_deployment.state_dir, "--workers", "2") as server:
+        # Its addresses are announced before the workers are there.
+        server.wait_for(lambda seen: seen.of("mintmark_workers") == 2)
         yield server

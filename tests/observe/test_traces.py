@@ -48,7 +48,7 @@ def with_headers(request: Request, **headers: str) -> Request:
 def test_a_token_request_is_a_span_with_a_child_for_each_step(traced: Server, collector: Collector):
     traced.send(ask(OMADA))
 
-    [span] = collector.wait_for("mintmark token")
+    [span] = collector.wait_for("token request")
     children = collector.children(span)
 
     assert span.parent_id == ""
@@ -69,7 +69,7 @@ def test_a_token_request_is_a_span_with_a_child_for_each_step(traced: Server, co
 def test_a_refusal_tells_its_reason_and_the_id_that_the_caller_has(traced: Server, collector: Collector):
     answer = traced.send(ask(WSO2, client_secret=WRONG))
 
-    [span] = collector.wait_for("mintmark token")
+    [span] = collector.wait_for("token request")
 
     assert span.attributes["mintmark.result"] == "wrong_secret"
     assert span.attributes["mintmark.correlation_id"] == answer.header("x-correlation-id")
@@ -79,7 +79,7 @@ def test_a_refusal_tells_its_reason_and_the_id_that_the_caller_has(traced: Serve
 def test_a_span_joins_the_trace_that_the_caller_began(traced: Server, collector: Collector):
     traced.send(with_headers(ask(DEFAULT), traceparent=f"00-{TRACE_ID}-{PARENT_ID}-01"))
 
-    [span] = collector.wait_for("mintmark token")
+    [span] = collector.wait_for("token request")
 
     assert (span.trace_id, span.parent_id) == (TRACE_ID, PARENT_ID)
     assert {child.trace_id for child in collector.children(span)} == {TRACE_ID}
@@ -89,7 +89,7 @@ def test_what_the_caller_does_not_sample_is_not_traced(traced: Server, collector
     traced.send(with_headers(ask(DEFAULT), traceparent=f"00-{TRACE_ID}-{PARENT_ID}-00"))
     traced.send(with_headers(ask(OMADA), traceparent="nonsense"))
 
-    [span] = collector.wait_for("mintmark token")
+    [span] = collector.wait_for("token request")
 
     assert span.attributes["mintmark.tenant"] == "omada"
     assert span.trace_id != TRACE_ID
@@ -105,8 +105,8 @@ def test_introspection_and_revocation_are_traced(traced: Server, collector: Coll
         )
         assert traced.send(sent).status == 200
 
-    [introspection] = collector.wait_for("mintmark introspection")
-    [revocation] = collector.wait_for("mintmark revocation")
+    [introspection] = collector.wait_for("introspection request")
+    [revocation] = collector.wait_for("revocation request")
 
     assert {child.name for child in collector.children(introspection)} == {"authenticate", "verify", "encode"}
     assert {child.name for child in collector.children(revocation)} == {"authenticate", "verify", "store"}
@@ -121,7 +121,7 @@ def test_requests_at_the_same_time_do_not_share_their_spans(traced: Server, coll
     octets = f"{head}content-length: {len(request.body)}\r\n\r\n".encode() + request.body
     traced.send_octets(octets * 9 + octets.replace(b"\r\nhost", b"\r\nconnection: close\r\nhost", 1))
 
-    spans = collector.wait_for("mintmark token", 10)
+    spans = collector.wait_for("token request", 10)
 
     assert [span.parent_id for span in spans] == [""] * 10
     assert len({span.trace_id for span in spans}) == 10
@@ -141,7 +141,7 @@ def test_no_secret_and_no_token_is_in_a_trace(traced: Server, collector: Collect
     break_store(own_deployment)
     asyncio.run(asyncio.sleep(1.2))
     assert traced.send(ask(OMADA)).status in {500, 503}
-    spans = collector.wait_for("mintmark token", len(answers) + len(refusals) + 1)
+    spans = collector.wait_for("token request", len(answers) + len(refusals) + 1)
 
     faults = [span for span in spans if span.is_error]
     assert [span.attributes["mintmark.result"] for span in faults] == ["server_error"]
@@ -156,7 +156,7 @@ def test_a_share_of_the_requests_is_sampled(own_deployment: Deployment, collecto
             server.send(ask(DEFAULT))
 
     # It has ended, so all that was left has been sent.
-    assert 20 < len([span for span in collector.spans if span.name == "mintmark token"]) < 110
+    assert 20 < len([span for span in collector.spans if span.name == "token request"]) < 110
 
 
 def test_a_collector_that_is_away_harms_no_request_and_does_not_hold_up_the_end(own_deployment: Deployment):

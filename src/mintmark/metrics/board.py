@@ -57,12 +57,15 @@ class Sheet:
     def entries(self) -> list[Entry]:
         """Return all series there are by now."""
         written = int(self._header[0])
-        if written > self._octets_read:
-            for line in bytes(self._directory[self._octets_read : written]).splitlines():
+        for line in bytes(self._directory[self._octets_read : written]).splitlines(keepends=True):
+            try:
                 entry = msgspec.json.decode(line, type=Entry)
-                self._entries.append(entry)
-                self._slots[entry.name, entry.labels] = entry.slot
-            self._octets_read = written
+            except msgspec.DecodeError:
+                # Another process has just written it, and this processor has not seen all of it yet: the next time.
+                break
+            self._entries.append(entry)
+            self._slots[entry.name, entry.labels] = entry.slot
+            self._octets_read += len(line)
         return self._entries
 
     def slot_of(self, family: Family, labels: Labels = ()) -> int:

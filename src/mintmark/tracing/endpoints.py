@@ -48,7 +48,7 @@ class TracedEndpoint:
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Answer; in a span where the request is sampled."""
-        span = self._tracer.start_span(f"mintmark {route.endpoint}", read_parent(request.headers), kind=SpanKind.SERVER)
+        span = self._tracer.start_span(f"{route.endpoint} request", read_parent(request.headers), kind=SpanKind.SERVER)
         if not span.is_recording():
             return await self._plain.handle(request, route)
         # The current span stands in the context, and a request shares its context with others until it has a task.
