@@ -78,11 +78,11 @@ def run(arguments: argparse.Namespace) -> int:
     if settings.otlp_endpoint:
         require_telemetry()
     bound: list[BoundListener] = [(listener, bind_sockets(listener, settings.workers)) for listener in listeners]
-    metrics = _bind_metrics(settings, is_demo=arguments.demo)
     # Who reads that Ctrl-C stops it may press it: the signals wait until there is a handler for them. They wait from
     # here on, because a thread that the preparation started would take them while it ends.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     asyncio.run(_prepare(settings, is_demo=arguments.demo))
+    metrics = _bind_metrics(settings, is_demo=arguments.demo)
     if any(listener.is_tls for listener in [*listeners, *(one for one, _ in metrics)]):
         load_tls(settings.tls_certificate, settings.tls_private_key)
     for _, by_worker in [*bound, *metrics]:
