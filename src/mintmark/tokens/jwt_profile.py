@@ -1,6 +1,6 @@
 """JWTs: the header and claims that a system's rules list, in their order, signed.
 
-What is the same in every token of a grant is written once and kept as a template.
+What many tokens share (issuer, audience, scope) is written once and kept as a template.
 RFC: 7515 section 3.1, RFC: 9068 section 2.
 """
 
@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import msgspec
 
-from mintmark.grants.memory import MAX_GRANTS
 from mintmark.grants.policy import AccessGrant
 from mintmark.grants.rules import ClaimRow, ClaimValue, JwtForm
 from mintmark.protocol.scope import format_scope
@@ -22,9 +21,18 @@ from mintmark.tokens.keys import SigningKey
 from mintmark.tokens.opaque import format_uuid
 
 JTI_OCTETS: Final = 16
+MAX_TEMPLATES: Final = 4096
 PLACE: Final = re.compile(rb"\x00([a-z_]+)\x00")
 URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _encode_json = msgspec.json.Encoder().encode
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """What many JWTs share."""
+
+    issuer: str
+    audience: tuple[str, ...]
+    scope: tuple[str, ...]
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False):
@@ -35,14 +43,13 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     jti: bytes
 
 
-CLAIM_VALUES: Final[dict[ClaimValue, Callable[[AccessGrant], Any]]] = {
-    "issuer": lambda grant: grant.issuer,
-    "client_id": lambda grant: grant.client_id,
-    "audience": lambda grant: grant.audience if len(grant.audience) > 1 else grant.audience[0],
-    "scope": lambda grant: format_scope(grant.scope) or None,
-    "scope_array": lambda grant: grant.scope or None,
+CLAIM_VALUES: Final[dict[ClaimValue, Callable[[Subject], Any]]] = {
+    "issuer": lambda subject: subject.issuer,
+    "audience": lambda subject: subject.audience if len(subject.audience) > 1 else subject.audience[0],
+    "scope": lambda subject: format_scope(subject.scope) or None,
+    "scope_array": lambda subject: subject.scope or None,
 }
-"""The claim values that are the same in every token of a grant; None leaves the claim out. The others are places."""
+"""The claim values that many tokens share; None leaves the claim out. The others are places."""
 
 
 def mint_jwt(grant: AccessGrant, moment: Moment, key: SigningKey) -> str:
@@ -61,23 +68,26 @@ def write_payload(form: JwtForm, grant: AccessGrant, moment: Moment, **others: b
         b"issued_at": b"%d" % moment.now,
         b"expires_at": b"%d" % (moment.now + moment.lifetime_s),
         b"jwt_id": b'"%b"' % format_uuid(moment.jti).encode(),
+        b"client_id": _write_json(form, grant.client_id),
     }
     for name, value in others.items():
         values[name.encode()] = value
-    return _template(form, grant) % values
+    return _template(form, grant.issuer, grant.audience, grant.scope) % values
 
 
-@lru_cache(maxsize=MAX_GRANTS)
-def _template(form: JwtForm, grant: AccessGrant) -> bytes:
+@lru_cache(maxsize=MAX_TEMPLATES)
+def _template(form: JwtForm, issuer: str, audience: tuple[str, ...], scope: tuple[str, ...]) -> bytes:
     """Return the payload as a format for `%`, with a place for each value that is new in every token."""
-    claims = _static_claims(form.claims, grant)
-    payload = _encode_json(claims)
-    if form.escape_slash:
-        payload = payload.replace(b"/", b"\\/")
+    payload = _write_json(form, _static_claims(form.claims, Subject(issuer, audience, scope)))
     return PLACE.sub(rb"%(\1)b", payload.replace(b"%", b"%%"))
 
 
-def _static_claims(rows: tuple[ClaimRow, ...], grant: AccessGrant) -> dict[str, Any]:
+def _write_json(form: JwtForm, value: Any) -> bytes:
+    text = _encode_json(value)
+    return text.replace(b"/", b"\\/") if form.escape_slash else text
+
+
+def _static_claims(rows: tuple[ClaimRow, ...], subject: Subject) -> dict[str, Any]:
     claims: dict[str, Any] = {}
     for row in rows:
         if row.value is None:
@@ -85,7 +95,7 @@ def _static_claims(rows: tuple[ClaimRow, ...], grant: AccessGrant) -> dict[str, 
         elif row.value not in CLAIM_VALUES:
             # JSON text never holds a NUL, so nothing that a caller chose can look like a place.
             claims[row.claim] = msgspec.Raw(b"\x00%b\x00" % row.value.encode())
-        elif (value := CLAIM_VALUES[row.value](grant)) is not None:
+        elif (value := CLAIM_VALUES[row.value](subject)) is not None:
             claims[row.claim] = value
     return claims
 
