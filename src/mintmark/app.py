@@ -152,8 +152,8 @@ class Application:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._verifier.close()
-        await self.observation.close()
         await self._administration.store.close()
+        await self.observation.close()
 
 
 def serve_tenant(administration: Administration, record: TenantRecord) -> ServedTenant:

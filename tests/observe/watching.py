@@ -7,7 +7,8 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -68,12 +69,14 @@ class WatchedServer(Server):
         return read_figures(answer.body.decode())
 
     def wait_for(self, is_so: Callable[[Figures], bool]) -> Figures:
-        """Scrape until it is so."""
+        """Scrape until it is so. A worker that has just been killed may have been about to answer."""
         deadline = time.monotonic() + PATIENCE_S
-        while not is_so(figures := self.scrape()):
-            assert time.monotonic() < deadline, "it never was so"
+        while time.monotonic() < deadline:
+            with suppress(ConnectionError, HTTPException):
+                if is_so(figures := self.scrape()):
+                    return figures
             time.sleep(0.1)
-        return figures
+        raise AssertionError("it never was so")
 
     def worker_pids(self) -> list[int]:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
