@@ -17,7 +17,7 @@ from mintmark.protocol.errors import REASONS
 from tests.endpoints.deployments import Deployment
 from tests.endpoints.servers import Request, find_free_port, run_mintmark
 from tests.endpoints.systems import DEFAULT, OMADA, SYSTEMS, ask, basic, form
-from tests.observe.watching import WatchedServer
+from tests.observe.watching import WatchedServer, read_figures
 from tests.security.test_redaction import found_in, tokens_in
 
 TOKENS = "mintmark_tokens_issued_total"
@@ -199,3 +199,23 @@ def test_an_address_that_was_asked_for_and_is_taken_stops_the_start(watched: Wat
 
     assert ended.returncode != 0
     assert f"metrics_listen: {url}: Address already in use" in ended.stderr
+
+
+def test_the_listener_may_have_tls(own_deployment: Deployment):
+    port = find_free_port()
+    with WatchedServer(own_deployment.state_dir, settings={"metrics_listen": f"https://127.0.0.1:{port}"}) as server:
+        server.tls_port = port
+
+        answer = server.send_over_tls(Request("GET", "/metrics", {}))
+
+    assert read_figures(answer.body.decode()).of("mintmark_workers") == 1
+
+
+def test_the_demo_shows_its_figures_on_loopback_only(own_deployment: Deployment):
+    listen, url = f"http://127.0.0.1:{find_free_port()}", f"http://0.0.0.0:{find_free_port()}"
+    words = ("serve", "--demo", "--state-dir", own_deployment.state_dir, "--listen", listen)
+
+    ended = run_mintmark(*words, cwd=own_deployment.state_dir, MINTMARK_METRICS_LISTEN=url)
+
+    assert ended.returncode != 0
+    assert f"metrics_listen: {url}: the demo listens on loopback addresses only" in ended.stderr
