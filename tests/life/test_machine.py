@@ -30,11 +30,25 @@ from tests.life.world import Caller, Clock, World, copy_state, inquiry, open_wor
 
 Result = TypeVar("Result")
 
-TENANTS = ("std", "omada")
+TENANTS = {
+    "std": "oauth2",
+    "omada": "omada",
+    "again": "wso2",
+    "renewed": "wso2",
+    "renewed-jwt": "wso2",
+}
+RULES: dict[str, dict[str, Any]] = {
+    "std": {"form": "jwt"},
+    "omada": {"form": "opaque"},
+    "again": {"audience": ["<issuer>"]},
+    "renewed": {"audience": ["<issuer>"], "renew_per_request": True},
+    "renewed-jwt": {"audience": ["<issuer>"], "form": "jwt"},
+}
 NAMES = ("one", "two")
 LIFETIME_S = 1000
 REFRESH_LIFETIME_S = 1_209_600
 LEEWAY_S = 2
+REMAINDER_S = 1
 SCHEDULE = KeySchedule(lifetime_s=5000, announce_s=300)
 LOOKED_AT = 4
 """So many tokens are looked at after each step; all of them at the end."""
@@ -90,6 +104,16 @@ class Model:
         is_whole = not token.is_revoked and token.kid not in self.revoked_kids and token.used_at is None
         return is_present and is_whole and now < token.expires_at
 
+    def find_in_slot(self, key: tuple[str, str]) -> ModelToken | None:
+        """The token that a client was given last, since what has ended all of its tokens."""
+        bound_to = (*key, self.generations[key[0]], self.clients[key].generation)
+        in_slot = [
+            token
+            for token in self.tokens
+            if (token.tenant, token.name, token.tenant_generation, token.client_generation) == bound_to
+        ]
+        return in_slot[-1] if in_slot else None
+
     def end_family(self, family: int | None) -> None:
         for token in self.tokens:
             if token.family == family is not None and token.kid is None:
@@ -97,7 +121,7 @@ class Model:
 
 
 class Template:
-    """One deployment for all examples to copy: two tenants, two clients each, and a judge in each."""
+    """One deployment for all examples to copy: a tenant of each kind, two clients each, and a judge in each."""
 
     folder: Path | None = None
     administration: Administration
@@ -110,8 +134,8 @@ async def make_template(folder: Path) -> None:
     administration = await initialize_deployment(load_settings(None, {"state_dir": state_dir}, {}))
     await administration.store.close()
     world = await open_world(state_dir, Clock())
-    await world.add_tenant("std", form="jwt", lifetime_s=LIFETIME_S)
-    await world.add_tenant("omada", "omada", form="opaque", lifetime_s=LIFETIME_S)
+    for tenant, dialect in TENANTS.items():
+        await world.add_tenant(tenant, dialect, lifetime_s=LIFETIME_S, **RULES[tenant])
     Template.judges = {tenant: await world.add_resource(tenant) for tenant in TENANTS}
     Template.model = {
         (tenant, name): (await world.add_client(tenant, name)).client_secret for tenant in TENANTS for name in NAMES
@@ -124,7 +148,8 @@ async def make_template(folder: Path) -> None:
 SEEN: Counter[str] = Counter()
 """In how many examples something came about: a machine that never sees a living token proves nothing."""
 
-clients = st.tuples(st.sampled_from(TENANTS), st.sampled_from(NAMES))
+tenants = st.sampled_from(list(TENANTS))
+clients = st.tuples(tenants, st.sampled_from(NAMES))
 
 
 class LifeOfTokens(RuleBasedStateMachine):
@@ -138,7 +163,7 @@ class LifeOfTokens(RuleBasedStateMachine):
         state_dir = copy_state(Template.folder / "var", Path(self.own.name))
         self.clock = Clock()
         self.world: World = self.run(open_world(state_dir, self.clock, Template.administration))
-        self.world.dialects = {"std": "oauth2", "omada": "omada"}
+        self.world.dialects = dict(TENANTS)
         self.model = Model()
         self.seen: set[str] = set()
         for key, secret in Template.model.items():
@@ -186,7 +211,7 @@ class LifeOfTokens(RuleBasedStateMachine):
                 *key,
                 self.model.generations[key[0]],
                 self.model.clients[key].generation,
-                self.clock.now + lifetime_s,
+                int(self.clock.now) + lifetime_s,
                 kind,
                 read_part(text, 0)["kid"] if text.count(".") == 2 else None,
                 family,
@@ -218,8 +243,23 @@ class LifeOfTokens(RuleBasedStateMachine):
         if key[0] == "omada":
             self.keep(key, members["result"]["accessToken"], family)
             self.keep(key, members["result"]["refreshToken"], family, "refresh")
-        else:
+        elif not self.is_handed_out_again(key, members):
+            self.end_renewed(key)
             self.keep(key, members["access_token"])
+
+    def is_handed_out_again(self, key: tuple[str, str], members: dict[str, Any]) -> bool:
+        before, now = self.model.find_in_slot(key), int(self.clock.now)
+        if key[0] != "again" or before is None or not self.model.is_active(before, now + REMAINDER_S):
+            return False
+        assert (members["access_token"], members["expires_in"]) == (before.text, before.expires_at - now)
+        self.seen.add("a token handed out again")
+        return True
+
+    def end_renewed(self, key: tuple[str, str]) -> None:
+        before = self.model.find_in_slot(key)
+        if before is not None and key[0].startswith("renewed"):
+            self.seen.add(f"a renewed {'JWT' if before.kid else before.kind}")
+            before.is_revoked = True
 
     @rule(number=st.integers(0, 1000))
     def refresh(self, number: int) -> None:
@@ -306,13 +346,13 @@ class LifeOfTokens(RuleBasedStateMachine):
             self.bump(key)
 
     @precondition(lambda self: len(self.model.tokens) > LOOKED_AT)
-    @rule(tenant=st.sampled_from(TENANTS))
+    @rule(tenant=tenants)
     def invalidate(self, tenant: str) -> None:
         self.administer(invalidate_tokens(self.administration, tenant))
         self.model.generations[tenant] = self.model.next()
 
     @precondition(lambda self: len(self.model.tokens) > 2 * LOOKED_AT)
-    @rule(tenant=st.sampled_from(TENANTS))
+    @rule(tenant=tenants)
     def suspend_or_resume(self, tenant: str) -> None:
         suspended = tenant not in self.model.suspended
         self.administer(suspend_tenant(self.administration, tenant, suspended=suspended))
@@ -397,5 +437,6 @@ def test_introspection_never_disagrees_with_a_model_of_the_life_of_tokens(tmp_pa
         ),
     )
     wanted = {f"{state} {kind}" for state in ("a living", "a dead") for kind in ("JWT", "access", "refresh")}
+    wanted |= {"a token handed out again", "a renewed JWT", "a renewed access"}
     wanted |= {"a family that ended by a second use", "a revoked key that was active", "a revoked key that was idle"}
     assert wanted <= {outcome for outcome, examples in SEEN.items() if examples >= 3}, SEEN

@@ -18,6 +18,7 @@ from .conformance_life import (
     GenerationConformance,
     LeadershipConformance,
     LifeConformance,
+    RenewalConformance,
     RevocationConformance,
     UpkeepConformance,
 )
@@ -489,6 +490,7 @@ class StoreConformance(
     TokenConformance,
     DeploymentConformance,
     GenerationConformance,
+    RenewalConformance,
     RevocationConformance,
     UpkeepConformance,
     LeadershipConformance,

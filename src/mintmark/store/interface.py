@@ -122,6 +122,16 @@ class TokenStore(Protocol):
         A token is live when its `expires_at` is above `expires_after`.
         """
 
+    async def renew(self, record: TokenRecord, slot: ReuseSlot, sealed: bytes) -> None:
+        """Put a token into its slot, and remove the one that was there, in one transaction.
+
+        Of any number of parallel calls, in any number of processes, the token of the last one remains.
+        Raises: AlreadyExists (the digest).
+        """
+
+    async def renew_jwt(self, slot: ReuseSlot, jti: str, expires_at: int) -> None:
+        """Put a JWT into its slot, and revoke the one that was there, as `renew` does with opaque tokens."""
+
     async def remove(self, digest: bytes) -> bool:
         """Remove a token, and its slot with it; return whether it was there."""
 
@@ -170,9 +180,9 @@ class Upkeep(Protocol):
     """Getting rid of what is past. Each call is one short transaction: call until it returns 0, with pauses."""
 
     async def purge(self, now: int, limit: int) -> int:
-        """Remove up to `limit` rows (tokens with their slots, revoked JWTs) whose `expires_at` is `now` or earlier.
+        """Remove up to `limit` rows whose `expires_at` is `now` or earlier: tokens, and what is kept of JWTs.
 
-        Returns: how many rows of tokens and revoked JWTs are gone.
+        Returns: how many rows are gone, a token and its slot being one.
         """
 
     async def reclaim(self, pages: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnClause, Connection, Delete, Integer, Table, bindparam, delete, literal_column, select
 
 from mintmark.store.batching import GroupCommit
-from mintmark.store.tables import REVOKED_JWT, TOKEN
+from mintmark.store.tables import JWT_SLOT, REVOKED_JWT, TOKEN
 
 ROW: Final[ColumnClause[int]] = literal_column("rowid", Integer)
 
@@ -22,8 +22,8 @@ def expired(table: Table) -> Delete:
     return delete(table).where(ROW.in_(found))
 
 
-# A slot has no line of its own: it expires with its token, and the foreign key removes it with it.
-MORTAL: Final = (expired(TOKEN), expired(REVOKED_JWT))
+# A slot of an opaque token has no line of its own: the foreign key removes it with its token.
+MORTAL: Final = (expired(TOKEN), expired(REVOKED_JWT), expired(JWT_SLOT))
 
 # Python's driver takes one step of this pragma, whatever number it is given: hence one page at a time.
 GIVE_BACK_PAGE: Final = "PRAGMA incremental_vacuum(1)"

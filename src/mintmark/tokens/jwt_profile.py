@@ -43,6 +43,16 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     lifetime_s: int
     jti: bytes
 
+    @property
+    def expires_at(self) -> int:
+        """The claim `exp`."""
+        return self.now + self.lifetime_s
+
+    @property
+    def jwt_id(self) -> str:
+        """The claim `jti`."""
+        return format_uuid(self.jti)
+
 
 CLAIM_VALUES: Final[dict[ClaimValue, Callable[[Subject], Any]]] = {
     "issuer": lambda subject: subject.issuer,
@@ -68,8 +78,8 @@ def write_payload(form: JwtForm, grant: AccessGrant, moment: Moment, **others: b
     """
     values: Mapping[bytes, bytes] = {
         b"issued_at": b"%d" % moment.now,
-        b"expires_at": b"%d" % (moment.now + moment.lifetime_s),
-        b"jwt_id": b'"%b"' % format_uuid(moment.jti).encode(),
+        b"expires_at": b"%d" % moment.expires_at,
+        b"jwt_id": b'"%b"' % moment.jwt_id.encode(),
         **{name.encode(): value for name, value in others.items()},
     }
     return _template(form, grant.issuer, grant.client_id, grant.audience, grant.scope) % values

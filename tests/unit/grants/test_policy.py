@@ -125,7 +125,7 @@ def test_token_rules_are_the_systems_then_the_tenants_then_the_clients():
         ({"audience": []}, "audience: must not be empty"),
         ({"audience": [""]}, "audience: must not be empty"),
         ({"scope": ["a b"]}, "no scope-token"),
-        ({"reuse": True}, "only an opaque token"),
+        ({"renew_per_request": "yes"}, "renew_per_request: "),
         ({"colour": "red"}, "colour"),
     ],
 )
