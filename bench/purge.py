@@ -48,16 +48,29 @@ async def load(store: SqlStore, seconds: float) -> str:
             waits.append(time.monotonic() - began)
 
     await asyncio.gather(*[call_again_and_again() for _ in range(CALLERS)])
+    return f"{len(waits) / seconds:,.0f} tokens/s, {describe(waits)}"
+
+
+def describe(waits: list[float]) -> str:
+    """Write the quantiles of waits, which are in seconds."""
     waits.sort()
-    p50, p99 = (1000 * waits[int(len(waits) * share)] for share in (0.5, 0.99))
-    return f"{len(waits) / seconds:,.0f} tokens/s, p50 {p50:.2f} ms, p99 {p99:.1f} ms"
+    p50, p99, longest = (1000 * waits[int((len(waits) - 1) * share)] for share in (0.5, 0.99, 1))
+    return f"p50 {p50:.2f} ms, p99 {p99:.1f} ms, longest {longest:.0f} ms"
 
 
-async def purge(store: SqlStore, removed: list[int]) -> None:
-    """Purge as the server does, until there is nothing left or nobody waits any more."""
-    while step := await store.upkeep.purge(int(time.time()), PURGE_ROWS):
-        removed.append(step)
+async def purge(store: SqlStore, steps: list[float]) -> None:
+    """Purge as the server does, until there is nothing left or nobody waits any more; note how long each step took."""
+    while True:
+        began = time.monotonic()
+        if not await store.upkeep.purge(int(time.time()), PURGE_ROWS):
+            return
+        steps.append(time.monotonic() - began)
         await asyncio.sleep(PURGE_PAUSE_S)
+
+
+def log_size(path: Path) -> float:
+    """Return the size of the write-ahead log in MB."""
+    return path.with_name(path.name + "-wal").stat().st_size / 1e6
 
 
 async def repeat(step: Callable[[], Awaitable[int]]) -> int:
@@ -73,16 +86,18 @@ async def measure(path: Path, rows: int, seconds: float) -> None:
     url = f"sqlite:///{path}"
     migrate(url)
     store = SqlStore.open(url)
+    await store.upkeep.tend_log()
     await fill(store, rows, int(time.time()) - 1)
     print(f"{rows:,} expired rows: {path.stat().st_size / 1e6:,.0f} MB")
     for turn in range(2):
         print(f"  without purge ({turn + 1}): {await load(store, seconds)}")
-        removed: list[int] = []
-        purging = asyncio.create_task(purge(store, removed))
+        steps: list[float] = []
+        purging = asyncio.create_task(purge(store, steps))
         figures = await load(store, seconds)
         purging.cancel()
         await asyncio.gather(purging, return_exceptions=True)
-        print(f"  beside the purge ({turn + 1}): {figures}; {sum(removed) / seconds:,.0f} rows/s removed")
+        print(f"  beside the purge ({turn + 1}): {figures}; {PURGE_ROWS * len(steps) / seconds:,.0f} rows/s removed")
+        print(f"    a step of the purge: {describe(steps)}; log {log_size(path):,.0f} MB")
     began = time.monotonic()
     drained = await repeat(lambda: store.upkeep.purge(int(time.time()), PURGE_ROWS))
     print(f"  the rest, without pauses: {drained / (time.monotonic() - began):,.0f} rows/s")

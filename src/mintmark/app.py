@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -129,14 +129,21 @@ class Application:
 
     async def _tend(self) -> None:
         """Do what one process does for all, while this is the one."""
+        await self._lead(self._tend_log)
         while True:
             await asyncio.sleep(self._settings.upkeep_interval_s)
-            for work in (self._purge, self._tend_keys):
-                try:
-                    if await self._administration.store.leadership.try_acquire():
-                        await work()
-                except Exception as error:
-                    log.error("upkeep_failed", work=work.__name__.strip("_"), error=repr(error))
+            for work in (self._tend_log, self._purge, self._tend_keys):
+                await self._lead(work)
+
+    async def _lead(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            if await self._administration.store.leadership.try_acquire():
+                await work()
+        except Exception as error:
+            log.error("upkeep_failed", work=work.__name__.strip("_"), error=repr(error))
+
+    async def _tend_log(self) -> None:
+        await self._administration.store.upkeep.tend_log()
 
     async def _purge(self) -> None:
         await purge_expired(self._administration)

@@ -314,6 +314,15 @@ class UpkeepConformance:
         assert await store.upkeep.reclaim(10_000) > 5
         assert await store.upkeep.reclaim(10_000) == 0
 
+    async def test_free_pages_may_be_kept_for_what_is_written_next(self, store: Store) -> None:
+        await store.tokens.add([token(f"t{number}", NOW) for number in range(1000)])
+        await store.upkeep.purge(NOW, 1000)
+        assert await store.upkeep.reclaim(10_000, keep=1_000_000) == 0
+        assert await store.upkeep.reclaim(10_000, keep_share=1.0) == 0
+        assert await store.upkeep.reclaim(10_000, keep=7) > 0
+        assert await store.upkeep.reclaim(10_000, keep=6) == 1
+        assert await store.upkeep.reclaim(10_000) == 6
+
     async def test_giving_pages_back_loses_nothing(self, store: Store) -> None:
         names = [f"t{number}" for number in range(1000)]
         await store.tokens.add([token(name, NOW + number % 2) for number, name in enumerate(names)])

@@ -177,7 +177,13 @@ class DeploymentStore(Protocol):
 
 
 class Upkeep(Protocol):
-    """Getting rid of what is past. Each call is one short transaction: call until it returns 0, with pauses."""
+    """Getting rid of what is past. Each removal is one short transaction: call until it returns 0, with pauses."""
+
+    async def tend_log(self) -> None:
+        """See from now on, until the store is closed, to what the database wants done beside its writers.
+
+        A second call does nothing. A store without it is as correct, and slower now and then.
+        """
 
     async def purge(self, now: int, limit: int) -> int:
         """Remove up to `limit` rows whose `expires_at` is `now` or earlier: tokens, and what is kept of JWTs.
@@ -185,8 +191,13 @@ class Upkeep(Protocol):
         Returns: how many rows are gone, a token and its slot being one.
         """
 
-    async def reclaim(self, pages: int) -> int:
-        """Give up to `pages` free pages of the database back to the file system, and return how many."""
+    async def reclaim(self, pages: int, *, keep: int = 0, keep_share: float = 0.0) -> int:
+        """Give up to `pages` free pages of the database back to the file system, and return how many.
+
+        Args:
+            keep: so many free pages stay, for what is written next,
+            keep_share: or this share of all pages, if it is more.
+        """
 
 
 class Leadership(Protocol):

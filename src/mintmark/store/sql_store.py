@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from mintmark.store.batching import GroupCommit
+from mintmark.store.checkpoints import Checkpoints
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
 from mintmark.store.keys import SqlKeys
@@ -29,7 +30,8 @@ class SqlStore:
         self.keys = SqlKeys(reader, writer)
         self.tokens = SqlTokens(reader, writer)
         self.deployment = SqlDeployment(reader, writer)
-        self.upkeep = SqlUpkeep(writer)
+        self._checkpoints = Checkpoints(path)
+        self.upkeep = SqlUpkeep(writer, self._checkpoints)
         self.leadership = FileLeadership(path)
 
     @classmethod
@@ -53,5 +55,6 @@ class SqlStore:
     async def close(self) -> None:
         """Finish what is in hand and let go of the database. A second call does nothing."""
         await self._writer.close()
+        self._checkpoints.close()
         await self.leadership.release()
         self._reader.close()
