@@ -71,15 +71,29 @@ class Application:
         self._served: Mapping[str, ServedTenant] = {}
         self._apps: list[AsgiApp] = []
         self._revision = -1
+        self._sign = b""
         self._following: asyncio.Task[None] | None = None
         self._tending: asyncio.Task[None] | None = None
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
         trust = ProxyTrust(parse_networks(self._settings.trusted_proxies), needs_tls=needs_tls)
-        app = AsgiApp(self._router, self._endpoints, trust)
+        app = AsgiApp(self._router, self._endpoints, trust, present=self)
         self._apps.append(app)
         return app
+
+    def has_news(self) -> bool:
+        """Tell whether there is something to take in, as far as this shows without a read."""
+        return self._administration.store.deployment.sign_of_change() != self._sign
+
+    async def catch_up(self) -> None:
+        """Take in what changed; where that fails, go on with what was so before."""
+        # Noted first: a store that is away is not asked again by every request.
+        self._sign = self._administration.store.deployment.sign_of_change()
+        try:
+            await self.refresh()
+        except Exception as error:
+            log.error("refresh_failed", error=repr(error))
 
     async def refresh(self) -> None:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""
@@ -122,10 +136,7 @@ class Application:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(self._settings.refresh_interval_s)
-            try:
-                await self.refresh()
-            except Exception as error:
-                log.error("refresh_failed", error=repr(error))
+            await self.catch_up()
 
     async def _tend(self) -> None:
         """Do what one process does for all, while this is the one."""

@@ -16,8 +16,8 @@ from tests.life.world import Caller, World
 
 LIFETIME_S = 600
 
-OPAQUE = {"form": "opaque", "renew_per_request": True}
-JWT = {"form": "jwt", "renew_per_request": True}
+OPAQUE: dict[str, Any] = {"form": "opaque", "renew_per_request": True}
+JWT: dict[str, Any] = {"form": "jwt", "renew_per_request": True}
 JWT_OF_REUSE = {"form": "jwt", "reuse": True}
 RENEWING = pytest.mark.parametrize("rules", [OPAQUE, JWT, JWT_OF_REUSE], ids=["opaque", "jwt", "jwt-of-reuse"])
 

@@ -117,6 +117,27 @@ class GenerationConformance:
         assert await another_process.tenants.find("acme") == await store.tenants.find("acme")
 
 
+class SignConformance:
+    async def test_every_process_sees_a_sign_of_a_change(self, store: Store, another_process: Store) -> None:
+        signs = [another_process.deployment.sign_of_change()]
+        await store.tenants.add(tenant(), [])
+        signs.append(another_process.deployment.sign_of_change())
+        await another_process.clients.add([client()])
+        signs.append(store.deployment.sign_of_change())
+        await store.clients.bump_generation("acme", "meter")
+        signs.append(another_process.deployment.sign_of_change())
+        assert len(set(signs)) == 4
+        assert store.deployment.sign_of_change() == another_process.deployment.sign_of_change()
+
+    async def test_a_token_is_no_change(self, store: Store, another_process: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        sign = another_process.deployment.sign_of_change()
+        await store.tokens.add([token("a")])
+        await store.tokens.renew(token("b"), slot(), b"b")
+        await store.tokens.revoke_jti("acme", "j", NOW)
+        assert another_process.deployment.sign_of_change() == sign
+
+
 class RevocationConformance:
     async def test_a_removed_token_is_gone_and_cannot_go_twice(self, store: Store) -> None:
         await store.tokens.add([token("a"), token("b")])
@@ -350,7 +371,7 @@ class LeadershipConformance:
         assert not await another_process.leadership.try_acquire()
 
 
-class LifeConformance:
+class CloseConformance:
     async def test_close_finishes_what_is_in_hand(self, store: Store, another_process: Store) -> None:
         calls = [asyncio.create_task(store.tokens.add([token(f"t{number}")])) for number in range(500)]
         await asyncio.sleep(0)
@@ -372,3 +393,15 @@ class LifeConformance:
         assert await store.leadership.try_acquire()
         await store.close()
         assert await another_process.leadership.try_acquire()
+
+
+class LifeConformance(
+    GenerationConformance,
+    RenewalConformance,
+    SignConformance,
+    RevocationConformance,
+    UpkeepConformance,
+    LeadershipConformance,
+    CloseConformance,
+):
+    """All of these."""

@@ -75,9 +75,9 @@ async def test_the_log_stays_short_under_steady_writers_and_readers(
     store: SqlStore, another_process: SqlStore, path: Path
 ) -> None:
     await store.upkeep.tend_log()
-    adding = [add_for(store, 3, "a"), add_for(another_process, 3, "b")]
-    *numbers, _, _ = await asyncio.gather(*adding, read_for(store, 3), read_for(another_process, 3))
-    names = [f"{name}{one}" for name, number in zip("ab", numbers, strict=True) for one in range(number)]
+    adding = asyncio.gather(add_for(store, 3, "a"), add_for(another_process, 3, "b"))
+    await asyncio.gather(adding, read_for(store, 3), read_for(another_process, 3))
+    names = [f"{name}{one}" for name, number in zip("ab", adding.result(), strict=True) for one in range(number)]
     assert len(names) > 10 * LONG_PAGES
     assert log_pages(path) < min(20 * LONG_PAGES, WAL_PAGES, len(names) // 2)
     assert None not in [await another_process.tokens.find(digest(name)) for name in names]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -36,16 +36,31 @@ class ClientGone(Exception):
     """The caller closed the connection before its request was whole: there is nobody to answer."""
 
 
+class Present(Protocol):
+    """What is registered now, whichever process changed it."""
+
+    def has_news(self) -> bool:
+        """Tell, without a read, whether there is something to take in."""
+
+    async def catch_up(self) -> None:
+        """Take in what changed."""
+
+
 class AsgiApp:
     """The ASGI application. `router` is replaced as a whole when the tenants change."""
 
-    def __init__(self, router: Router, endpoints: Mapping[str, Endpoint], trust: ProxyTrust) -> None:
+    def __init__(
+        self, router: Router, endpoints: Mapping[str, Endpoint], trust: ProxyTrust, *, present: Present
+    ) -> None:
         self.router = router
         self._endpoints = endpoints
         self._trust = trust
+        self._present = present
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
+        if self._present.has_news():
+            await self._present.catch_up()
         headers = join_headers(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path: str = scope["path"]

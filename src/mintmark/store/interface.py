@@ -175,6 +175,12 @@ class DeploymentStore(Protocol):
     async def revision(self) -> int:
         """Return a number that grows with every change of a tenant, client, secret or key, in any process."""
 
+    def sign_of_change(self) -> bytes:
+        """Return what is another after such a change has returned, in every process; it costs no read.
+
+        It may fail to change when a process dies in the midst: then only the revision tells.
+        """
+
 
 class Upkeep(Protocol):
     """Getting rid of what is past. Each removal is one short transaction: call until it returns 0, with pauses."""
