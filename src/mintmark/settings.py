@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     key_lifetime_s: int = 90 * 86_400
     """Seconds for which a signing key signs before its successor does."""
     key_announce_s: int = 2 * 86_400
-    """Seconds for which a signing key is published before it signs; at least 300, the key set's cache time."""
+    """Seconds for which a signing key is published before it signs; at least 360, a minute more than a key set is kept."""
     upkeep_interval_s: float = 5.0
     """Seconds between looks for what has expired and for keys whose turn has come."""
     shutdown_grace_s: float = 10.0
@@ -84,7 +84,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
-MIN_ANNOUNCE_S: Final = 300
+MIN_ANNOUNCE_S: Final = 360
+"""A verifier may keep the key set for 300 seconds, and a process may hear of a key up to a minute after it was made."""
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 

@@ -49,7 +49,7 @@ LIFETIME_S = 1000
 REFRESH_LIFETIME_S = 1_209_600
 LEEWAY_S = 2
 REMAINDER_S = 1
-SCHEDULE = KeySchedule(lifetime_s=5000, announce_s=300)
+SCHEDULE = KeySchedule(lifetime_s=5000, announce_s=360)
 LOOKED_AT = 4
 """So many tokens are looked at after each step; all of them at the end."""
 
@@ -364,7 +364,7 @@ class LifeOfTokens(RuleBasedStateMachine):
 
     @rule()
     def rotate(self) -> None:
-        self.administer(rotate_signing_key(self.administration, "std", "ES256", announce_s=300))
+        self.administer(rotate_signing_key(self.administration, "std", "ES256", announce_s=360))
 
     @rule(number=st.integers(0, 1000))
     def revoke_a_key(self, number: int) -> None:
@@ -378,7 +378,7 @@ class LifeOfTokens(RuleBasedStateMachine):
 
     # What time does.
 
-    @rule(seconds=st.sampled_from([0.5, 1, LEEWAY_S + 1, 100, 299, 300, LIFETIME_S - 1, LIFETIME_S, 5000]))
+    @rule(seconds=st.sampled_from([0.5, 1, LEEWAY_S + 1, 100, 359, 360, LIFETIME_S - 1, LIFETIME_S, 5000]))
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
 
