@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     key_lifetime_s: int = 90 * 86_400
     """Seconds for which a signing key signs before its successor does."""
     key_announce_s: int = 2 * 86_400
-    """Seconds for which a signing key is published before it signs; at least 360, a minute more than a key set is kept."""
+    """Seconds for which a signing key is published before it signs; at least 360, key sets being kept for 300."""
     upkeep_interval_s: float = 5.0
     """Seconds between looks for what has expired and for keys whose turn has come."""
     shutdown_grace_s: float = 10.0
