@@ -11,7 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from mintmark.authentication.secrets import ClientIdForm, SecretForm
-from mintmark.dialects.definition import DialectDefinition, describe_validation_error
+from mintmark.dialects.definition import DialectDefinition
+from mintmark.dialects.validation import describe_validation_error
 from mintmark.protocol.errors import SettingsError
 from mintmark.protocol.scope import is_scope_token
 
@@ -148,7 +149,7 @@ def parse_rules(definition: DialectDefinition, origin: str) -> Rules:
     try:
         rules = msgspec.convert(definition.rules, Rules)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{origin}: rules.{describe_validation_error(error)}") from error
+        raise SettingsError(f"{origin}: rules.{describe_validation_error(error, Rules)}") from error
     faults = [*_form_faults("opaque", rules.opaque), *_claim_faults("jwt", rules.jwt.claims)]
     if rules.refresh_token:
         faults += _form_faults("refresh_token", rules.refresh_token)
@@ -168,7 +169,7 @@ def override_token_rules(base: TokenRules, overrides: Mapping[str, Any], origin:
     try:
         rules = msgspec.convert({**msgspec.to_builtins(base), **overrides}, TokenRules)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{origin}: token rule {describe_validation_error(error)}") from error
+        raise SettingsError(f"{origin}: token rule {describe_validation_error(error, TokenRules)}") from error
     if faults := _token_faults(rules):
         raise SettingsError("\n".join(f"{origin}: token rule {fault}" for fault in faults))
     return rules
