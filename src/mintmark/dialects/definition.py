@@ -111,7 +111,7 @@ class ErrorsWire(_Table, frozen=True, kw_only=True):
 
     rows: tuple[ErrorRow, ...]
     description: str = ""
-    """The member that holds the sentence."""
+    """The member that holds the sentence; where an answer has it not, the SDK looks for `error_description`."""
     told_by: tuple[str, ...] = ()
     """The members that tell an answer when it is read, where a system varies the rest; empty: all of them."""
 
