@@ -21,6 +21,11 @@ OUTER_PAD: Final = bytes.maketrans(bytes(range(256)), bytes(octet ^ 0x5C for oct
 """RFC: 2104 section 2."""
 
 
+def name_generation(tenant_id: str, client_id: str, tenant_generation: int, client_generation: int) -> bytes:
+    """Return the octets to which a token's mark binds it."""
+    return f"{tenant_id}\n{client_id}\n{tenant_generation}\n{client_generation}".encode()
+
+
 class KeyedHash:
     """HMAC-SHA-256 for secrets, keyed BLAKE2b (RFC: 7693) for marks, under keys derived from 32 octets."""
 
@@ -44,18 +49,18 @@ class KeyedHash:
         outer.update(inner.digest())
         return outer.hexdigest()
 
-    def stamp_jti(self, octets: bytes, *bound_to: str | int) -> bytes:
+    def stamp_jti(self, octets: bytes, bound_to: bytes) -> bytes:
         """Return 16 octets for a `jti`: ten of those given, as a version 4 UUID has them, and a mark of six.
 
-        The mark binds the token to what is given with it, its client and generation above all, although no claim
-        names them: a verifier that knows the present generation sees whether the token is of it.
+        The mark binds the token to what is given with it (`name_generation`), although no claim names it: a verifier
+        that knows the present generation sees whether the token is of it.
         """
-        head = bytearray(octets[: 16 - STAMP_OCTETS])
-        head[VERSION_OCTET] = head[VERSION_OCTET] & 0x0F | 0x40
-        head[VARIANT_OCTET] = head[VARIANT_OCTET] & 0x3F | 0x80
-        text = "\n".join(map(str, bound_to)).encode()
-        return bytes(head) + blake2b(bytes(head) + text, key=self._stamp_key, digest_size=STAMP_OCTETS).digest()
+        marked = bytearray(octets[: 16 - STAMP_OCTETS])
+        marked[VERSION_OCTET] = marked[VERSION_OCTET] & 0x0F | 0x40
+        marked[VARIANT_OCTET] = marked[VARIANT_OCTET] & 0x3F | 0x80
+        head = bytes(marked)
+        return head + blake2b(head + bound_to, key=self._stamp_key, digest_size=STAMP_OCTETS).digest()
 
-    def is_stamped(self, octets: bytes, *bound_to: str | int) -> bool:
+    def is_stamped(self, octets: bytes, bound_to: bytes) -> bool:
         """Tell whether the octets of a `jti` bear the mark for this."""
-        return is_same(self.stamp_jti(octets, *bound_to), octets)
+        return is_same(self.stamp_jti(octets, bound_to), octets)

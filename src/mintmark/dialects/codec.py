@@ -62,8 +62,6 @@ UNLISTED: Mapping[int, str] = {
 UNAUTHORIZED = 401
 RETRY_AFTER_S = {"temporarily_unavailable": "5", "too_many_attempts": "60"}
 
-Fields = Mapping[str, str]
-
 
 class Dialect:
     """One system's spelling, ready to use. All methods are pure."""
@@ -74,7 +72,11 @@ class Dialect:
         self.name = definition.dialect
         self.endpoints = wire.endpoints
         self._rows = [row for row in wire.request.parameters if row.canonical not in {"client_id", "client_secret"}]
-        self._takers = [(row.canonical, _compile_taker(row)) for row in self._rows]
+        judged = [row for row in self._rows if not _is_plain(row)]
+        # Rows are decoded in file order: only those behind the last that can refuse are read all at once.
+        last = self._rows.index(judged[-1]) + 1 if judged else 0
+        self._takers = [(row.canonical, _compile_taker(row)) for row in self._rows[:last]]
+        self._plain = {row.canonical: row.name for row in self._rows[last:]}
         self._has_needs = any(row.required_for for row in self._rows)
         self._client_id_row = _find_row(wire.request.parameters, "client_id")
         self._client_secret_row = _find_row(wire.request.parameters, "client_secret")
@@ -114,10 +116,13 @@ class Dialect:
         if not self._refused_in_query.isdisjoint(query):
             raise InvalidRequest("credential_in_query")
         places = _Places(self._forms, request, query)
-        values: dict[str, str] = {}
+        values: dict[str, str | None] = {}
         for canonical, take in self._takers:
-            if (value := take(places)) is not None:
-                values[canonical] = value
+            values[canonical] = take(places)
+        if self._plain:
+            body = places.read("body")
+            for canonical, name in self._plain.items():
+                values[canonical] = body.get(name)
         grant_type = values.get("grant_type")
         if self._has_needs:
             self._require_for_grant(grant_type, values)
@@ -130,9 +135,9 @@ class Dialect:
             values.get("tenant_identifier"),
         )
 
-    def _require_for_grant(self, grant_type: str | None, values: Fields) -> None:
+    def _require_for_grant(self, grant_type: str | None, values: Mapping[str, str | None]) -> None:
         for row in self._rows:
-            if row.required_for and grant_type in row.required_for and row.canonical not in values:
+            if row.required_for and grant_type in row.required_for and values.get(row.canonical) is None:
                 raise InvalidRequest("missing_parameter", row.canonical)
 
     def _decode_credentials(self, request: HttpRequest, places: _Places) -> tuple[ClientCredentials, ...]:
@@ -338,9 +343,12 @@ def _compile_taker(row: RequestRow) -> Callable[[_Places], str | None]:
             raise UnsupportedGrantType("unsupported_grant_type")
         return value
 
-    place = row.at[0]
-    is_plain = len(row.at) == 1 and not is_required and not row.values
-    return (lambda places: places.read(place).get(name)) if is_plain else take
+    return take
+
+
+def _is_plain(row: RequestRow) -> bool:
+    """Tell whether a parameter sits in the body alone, or not at all, and whatever its value is, is not judged here."""
+    return row.at == ("body",) and (row.optional or bool(row.required_for)) and not row.values
 
 
 def _take_once(row: RequestRow, name: str, places: _Places) -> str | None:
@@ -381,13 +389,11 @@ def _compile_success(definition: DialectDefinition) -> Callable[[TokenResponse],
     encode = msgspec.json.Encoder().encode
 
     def encode_body(response: TokenResponse) -> bytes:
-        inner: dict[str, Any] = {}
-        for canonical, name, to_wire, absent in members:
-            value = getattr(response, canonical)
-            if value is not None:
-                inner[name] = to_wire(value)
-            elif absent is not None:
-                inner[name] = absent
+        inner: dict[str, Any] = {
+            name: absent if value is None else to_wire(value)
+            for canonical, name, to_wire, absent in members
+            if (value := getattr(response, canonical)) is not None or absent is not None
+        }
         for name in reversed(success.envelope):
             inner = {name: inner}
         return encode({**success.constant, **inner} if success.constant else inner)

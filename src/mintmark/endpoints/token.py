@@ -10,7 +10,8 @@ from collections.abc import Callable
 from mintmark.authentication.authenticate import Authenticator
 from mintmark.authentication.keyed_hash import KeyedHash
 from mintmark.endpoints.route import Route, log_refusal
-from mintmark.grants.policy import AccessGrant, authorize_grant
+from mintmark.grants.memory import GrantMemory
+from mintmark.grants.policy import AccessGrant
 from mintmark.grants.refresh_token import PresentedGrant
 from mintmark.protocol.errors import InvalidRequest, OAuthError
 from mintmark.protocol.http import HttpRequest, HttpResponse
@@ -38,6 +39,7 @@ class TokenEndpoint:
         self._ledger = ledger
         self._keyed_hash = keyed_hash
         self._clock = clock
+        self._grants = GrantMemory()
         self._randomness = Randomness()
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
@@ -55,7 +57,7 @@ class TokenEndpoint:
                 source=request.source,
                 secret_form=tenant.rules.client_secret_form,
             )
-            grant = authorize_grant(client, token_request, tenant.rules, presented)
+            grant = self._grants.authorize_grant(client, token_request, tenant.rules, presented)
             response = await self._issue(grant)
             return route.dialect.encode_token_response(response)
         except OAuthError as error:

@@ -110,15 +110,15 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         if b"expect" not in headers:
             await discard_body(receive)
         raise InvalidRequest("body_too_large")
-    body, more = b"", True
-    while more:
+    body, more = await _receive_part(receive)
+    while more and len(body) <= MAX_BODY_OCTETS:
         part, more = await _receive_part(receive)
         body += part
-        if len(body) > MAX_BODY_OCTETS:
-            if more:
-                await discard_body(receive)
-            raise InvalidRequest("body_too_large")
-    return body
+    if len(body) <= MAX_BODY_OCTETS:
+        return body
+    if more:
+        await discard_body(receive)
+    raise InvalidRequest("body_too_large")
 
 
 async def discard_body(receive: Receive) -> None:

@@ -12,16 +12,54 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
+from uvicorn._types import ASGIReceiveEvent, HTTPScope
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 FRAMING: Final = frozenset({b"connection", b"transfer-encoding"})
 """Headers that say how an answer ends: uvicorn's own `send` reads them."""
 
 
 class Exchange(RequestResponseCycle):
-    """uvicorn's cycle, with an answer's head held until it is known whether its body is whole."""
+    """uvicorn's cycle, with an answer's head held until it is known whether its body is whole.
 
+    What is the same at the beginning of each stands in the class.
+    """
+
+    access_log = False
+    disconnected = False
+    more_body = True
+    response_started = False
+    response_complete = False
+    chunked_encoding = None
+    expected_content_length = 0
     _head: Any = None
+
+    def __init__(self, protocol: HttpToolsProtocol, scope: HTTPScope, *, keep_alive: bool) -> None:
+        self.scope = scope
+        self.transport = protocol.transport
+        self.flow = protocol.flow
+        self.logger = protocol.logger
+        self.access_logger = protocol.access_logger
+        self.default_headers = protocol.server_state.default_headers
+        self.on_response = protocol.on_response_complete
+        self.waiting_for_100_continue = protocol.expect_100_continue
+        self.keep_alive = keep_alive
+        self.message_event = asyncio.Event()
+        self.body = bytearray()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Return what there is of the request, or wait for more of it, or for its caller's going."""
+        if self.more_body or self.disconnected or self.response_complete or not self.message_event.is_set():
+            return await super().receive()
+        self.message_event.clear()
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, message: Any) -> None:
         """Take one message of the answer, as ASGI has them."""

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from httptools import parse_url
 from uvicorn._types import ASGI3Application, ASGIVersions, HTTPScope
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from mintmark.http.exchange import Exchange, run_at_once
@@ -97,9 +98,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """A request begins."""
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
         self._is_in_headers = True
         self.sending_since = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header. Their names are of any case. RFC: 9110 section 5.1."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """A header block is whole: what is wrong with it is found before the application hears of it."""
@@ -121,20 +125,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _open_exchange(self) -> Exchange:
         version = self.parser.get_http_version()
-        self.scope = self._describe_request(version)
-        return Exchange(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
+        keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        return Exchange(self, self._describe_request(version), keep_alive=keep_alive)
 
     def _describe_request(self, version: str) -> HTTPScope:
         path, query = self.url, b""
@@ -150,7 +142,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             "scheme": self.scheme or "http",
             "root_path": "",
             "method": self.parser.get_method().decode("ascii"),
-            "path": unquote(path.decode("ascii")),
+            "path": unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii"),
             "raw_path": path,
             "query_string": query,
             "headers": self.headers,
@@ -178,10 +170,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _require_one_meaning(self) -> None:
         """Refuse what another server on the way may read as another request. RFC: 9112 sections 3.2 and 6.1."""
-        names = [name for name, _ in self.headers]
-        hosts = names.count(b"host")
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+        names = dict(self.headers)
+        if len(names) != len(self.headers) and sum(name == b"host" for name, _ in self.headers) > 1:
             self._refuse(WRONG_HOST)
+        if b"host" not in names and self.parser.get_http_version() == "1.1":
+            self._refuse(WRONG_HOST)
+        self.expect_100_continue = names.get(b"expect", b"").lower() == b"100-continue"
         if b"transfer-encoding" in names:
             codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
             if codings != [b"chunked"]:
@@ -203,12 +197,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _measure_headers(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in self.headers)
 
+    def on_body(self, body: bytes) -> None:
+        """A part of a body: what comes faster than it is read stops the reading."""
+        exchange = self.cycle
+        if not exchange.response_complete:
+            exchange.body += body
+            exchange.message_event.set()
+            if len(exchange.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+
     def on_message_complete(self) -> None:
         """A request is whole; between requests the count starts anew."""
         self.sending_since = None
         self._header_octets = self._request_octets = 0
         self._is_in_headers = True
-        super().on_message_complete()
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
         self._begin()
 
     def on_response_complete(self) -> None:

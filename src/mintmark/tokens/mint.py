@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
 
-from mintmark.authentication.keyed_hash import KeyedHash
+from mintmark.authentication.keyed_hash import KeyedHash, name_generation
+from mintmark.grants.memory import MAX_GRANTS
 from mintmark.grants.policy import AccessGrant
 from mintmark.protocol.messages import TokenResponse
 from mintmark.protocol.scope import format_scope
@@ -64,13 +66,14 @@ def mint_access_token(
 
 
 def _new_moment(grant: AccessGrant, keyed_hash: KeyedHash, now: int, randomness: Randomness) -> Moment:
-    jti = keyed_hash.stamp_jti(randomness(JTI_OCTETS), *generation_of(grant))
+    jti = keyed_hash.stamp_jti(randomness(JTI_OCTETS), generation_of(grant))
     return Moment(now, grant.token.lifetime_s, jti)
 
 
-def generation_of(grant: AccessGrant) -> tuple[str | int, ...]:
+@lru_cache(maxsize=MAX_GRANTS)
+def generation_of(grant: AccessGrant) -> bytes:
     """Return what a token's mark binds it to."""
-    return grant.tenant_id, grant.client_id, grant.tenant_generation, grant.client_generation
+    return name_generation(grant.tenant_id, grant.client_id, grant.tenant_generation, grant.client_generation)
 
 
 def reuse_slot(grant: AccessGrant) -> ReuseSlot:

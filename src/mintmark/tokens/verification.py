@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from mintmark.authentication.keyed_hash import KeyedHash
+from mintmark.authentication.keyed_hash import KeyedHash, name_generation
 from mintmark.grants.rules import ClaimValue, Rules
 from mintmark.protocol.secret import Secret
 from mintmark.store.interface import TokenStore
@@ -149,8 +149,8 @@ class TokenVerifier:
             octets = bytes.fromhex(str(live.jwt_id).replace("-", ""))
         except ValueError:
             return False
-        bound_to = (live.tenant_id, live.client_id, tenant.generation, client.generation)
-        return self._keyed_hash.is_stamped(octets, *bound_to)
+        bound_to = name_generation(live.tenant_id, live.client_id, tenant.generation, client.generation)
+        return self._keyed_hash.is_stamped(octets, bound_to)
 
 
 def _read_live(tenant: TenantRecord, jwt: dict[str, Any], names: dict[ClaimValue, str]) -> LiveToken | None:
