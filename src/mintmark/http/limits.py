@@ -25,6 +25,8 @@ MAX_REQUEST_OCTETS: Final = 2 * 1024 * 1024
 MAX_SENDING_S: Final = 10.0
 MAX_PIPELINED: Final = 32
 """Requests that may wait behind the one that is being answered."""
+MAX_QUEUED_OCTETS: Final = 2 * 1024 * 1024
+"""What the bodies of all that wait on one connection may hold: 32 of the largest that are answered."""
 ASGI: Final[ASGIVersions] = {"version": "3.0", "spec_version": "2.3"}
 PLAIN_PATH: Final = re.compile(rb"/[A-Za-z0-9._~/-]*")
 """A request target that is a path and nothing else."""
@@ -92,6 +94,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         is_too_large = self._is_in_headers and self._header_octets > MAX_HEADER_OCTETS
         if is_too_large or self._request_octets > MAX_REQUEST_OCTETS:
             self._cut_off(b"" if self._is_answering() else HEADERS_TOO_LARGE)
+        if self.pipeline and self._measure_queue() > MAX_QUEUED_OCTETS:
+            self._cut_off(b"")
         self._begin()
 
     def on_message_begin(self) -> None:
@@ -205,6 +209,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             exchange.message_event.set()
             if len(exchange.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
+
+    def _measure_queue(self) -> int:
+        return sum(len(exchange.body) for exchange, _ in self.pipeline)
 
     def on_message_complete(self) -> None:
         """A request is whole; between requests the count starts anew."""
