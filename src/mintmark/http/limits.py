@@ -17,6 +17,7 @@ from uvicorn._types import ASGI3Application, ASGIVersions, HTTPScope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from mintmark.http.capacity import Capacity
 from mintmark.http.exchange import Exchange, run_at_once
 
 MAX_HEADER_OCTETS: Final = 32 * 1024
@@ -62,8 +63,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     `idle_since` when the last answer was whole.
     """
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, capacity: Capacity, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._capacity = capacity
         self._header_octets = 0
         self._request_octets = 0
         self._segment_octets = 0
@@ -78,6 +80,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """A connection that says nothing is a slow sender too."""
         super().connection_made(transport)
         self.sending_since = self.loop.time()
+        if not self._capacity.has_room(len(self.connections)):
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before a header block is whole: one endless header line never reaches `on_header`."""
