@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
@@ -72,6 +73,7 @@ class Application:
         self._apps: list[AsgiApp] = []
         self._revision = -1
         self._sign = b""
+        self._rests_until = 0.0
         self._following: asyncio.Task[None] | None = None
         self._tending: asyncio.Task[None] | None = None
 
@@ -84,16 +86,20 @@ class Application:
 
     def has_news(self) -> bool:
         """Tell whether there is something to take in, as far as this shows without a read."""
-        return self._administration.store.deployment.sign_of_change() != self._sign
+        is_news = self._administration.store.deployment.sign_of_change() != self._sign
+        return is_news and time.monotonic() >= self._rests_until
 
     async def catch_up(self) -> None:
         """Take in what changed; where that fails, go on with what was so before."""
         # Noted first: a store that is away is not asked again by every request.
         self._sign = self._administration.store.deployment.sign_of_change()
+        began = time.monotonic()
         try:
             await self.refresh()
         except Exception as error:
             log.error("refresh_failed", error=repr(error))
+        # Where changes come in a flood, at most half of the time goes into taking them in.
+        self._rests_until = 2 * time.monotonic() - began
 
     async def refresh(self) -> None:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""
