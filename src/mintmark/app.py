@@ -72,6 +72,7 @@ class Application:
         self._served: Mapping[str, ServedTenant] = {}
         self._apps: list[AsgiApp] = []
         self._revision = -1
+        self._sign_of_change = store.deployment.sign_of_change
         self._sign = b""
         self._rests_until = 0.0
         self._following: asyncio.Task[None] | None = None
@@ -86,13 +87,13 @@ class Application:
 
     def has_news(self) -> bool:
         """Tell whether there is something to take in, as far as this shows without a read."""
-        is_news = self._administration.store.deployment.sign_of_change() != self._sign
+        is_news = self._sign_of_change() != self._sign
         return is_news and time.monotonic() >= self._rests_until
 
     async def catch_up(self) -> None:
         """Take in what changed; where that fails, go on with what was so before."""
         # Noted first: a store that is away is not asked again by every request.
-        self._sign = self._administration.store.deployment.sign_of_change()
+        self._sign = self._sign_of_change()
         began = time.monotonic()
         try:
             await self.refresh()

@@ -124,6 +124,15 @@ async def test_a_client_may_renew_where_its_tenant_does_not(world: World):
     assert await tell_active(world, other, await ask(world, other, 2)) == [True, True]
 
 
+async def test_a_renewed_token_may_come_with_an_id_token(world: World):
+    await world.add_tenant("one", "oneaccess", renew_per_request=True)
+    caller = await world.add_client("one")
+    answers = [await world.issue(caller) for _ in range(2)]
+
+    assert len({answer["id_token"] for answer in answers}) == 2
+    assert [await world.is_active(caller, answer["access_token"]) for answer in answers] == [False, True]
+
+
 async def test_renewal_is_refused_where_a_refresh_token_goes_with_the_token(world: World):
     with pytest.raises(SettingsError, match="renew_per_request: not where a refresh token"):
         await world.add_tenant("omada", "omada", renew_per_request=True)

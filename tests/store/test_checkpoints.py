@@ -27,6 +27,7 @@ LONG_PAGES = 100
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A small machine's load looks to the thread like a big one's."""
     monkeypatch.setattr(checkpoints, "PAUSE_S", 0.01)
+    monkeypatch.setattr(checkpoints, "IDLE_PAUSE_S", 0.05)
     monkeypatch.setattr(checkpoints, "LONG_PAGES", LONG_PAGES)
 
 

@@ -20,6 +20,8 @@ from mintmark.protocol.errors import MintmarkError
 from mintmark.store.sqlite import WriteLock, open_connection
 
 PAUSE_S: Final = 0.2
+IDLE_PAUSE_S: Final = 1.0
+"""Between two looks at a log that was a quarter of a long one, or less: each copy costs two syncs."""
 LONG_PAGES: Final = 2000
 """A log of so many pages, 8 MB, is made to begin anew; a shorter one does so by itself when the writers rest."""
 BUSY_TIMEOUT_MS: Final = 20
@@ -57,30 +59,33 @@ class Checkpoints:
             lock = opened.enter_context(closing(WriteLock(self._path)))
             connection = opened.enter_context(closing(open_connection(self._path, "rw")))
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-            # Never closed: with any descriptor of the file, SQLite's locks on it would go from the whole process.
+            # Never closed: a process that closes a descriptor of a file loses all its locks on it, SQLite's too.
             database = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            while not self._is_closed.wait(PAUSE_S):
+            pages = 0
+            while not self._is_closed.wait(IDLE_PAUSE_S if 4 * pages < LONG_PAGES else PAUSE_S):
                 # A disk that is full, or away: the next turn is soon, and the writers' own bound holds meanwhile.
                 with suppress(DBAPIError, MintmarkError, OSError):
-                    copy_log(connection, lock, database)
+                    pages = copy_log(connection, lock, database)
 
 
-def copy_log(connection: Connection, lock: WriteLock, database: int) -> None:
-    """Copy the log, and let it begin anew when it is long.
+def copy_log(connection: Connection, lock: WriteLock, database: int) -> int:
+    """Copy the log, let it begin anew when it is long, and return how many pages it had.
 
     Args:
         database: a descriptor of the database file.
 
     Raises: DBAPIError, StoreUnavailable, OSError.
     """
-    if copy_pages(connection, COPY) < LONG_PAGES:
-        return
+    pages = copy_pages(connection, COPY)
+    if pages < LONG_PAGES:
+        return pages
     # SQLite syncs the file when it has copied all, hence under the lock: little is left to sync there after this.
     os.fdatasync(database)
     # What came meanwhile.
     copy_pages(connection, COPY)
     with lock:
         copy_pages(connection, COPY_ALL)
+    return pages
 
 
 def copy_pages(connection: Connection, statement: str) -> int:
