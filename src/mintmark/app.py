@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -65,6 +66,9 @@ class Application:
         self._apps: list[AsgiApp] = []
         self._revision = -1
         self._tasks: list[asyncio.Task[None]] = []
+        self._sign_of_change = store.deployment.sign_of_change
+        self._sign = b""
+        self._rests_until = 0.0
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
@@ -77,9 +81,27 @@ class Application:
             outcomes=seen.outcomes,
             observe=seen.observe_request,
             probes=seen.probes,
+            present=self,
         )
         self._apps.append(app)
         return app
+
+    def has_news(self) -> bool:
+        """Tell whether there is something to take in, as far as this shows without a read."""
+        is_news = self._sign_of_change() != self._sign
+        return is_news and time.monotonic() >= self._rests_until
+
+    async def catch_up(self) -> None:
+        """Take in what changed; where that fails, go on with what was so before."""
+        # Noted first: a store that is away is not asked again by every request.
+        self._sign = self._sign_of_change()
+        began = time.monotonic()
+        try:
+            await self.refresh()
+        except Exception as error:
+            log.error("refresh_failed", error=repr(error))
+        # Where changes come in a flood, at most half of the time goes into taking them in.
+        self._rests_until = 2 * time.monotonic() - began
 
     async def refresh(self) -> None:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""
@@ -123,21 +145,25 @@ class Application:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(self._settings.refresh_interval_s)
-            try:
-                await self.refresh()
-            except Exception as error:
-                log.error("refresh_failed", error=repr(error))
+            await self.catch_up()
 
     async def _tend(self) -> None:
         """Do what one process does for all, while this is the one."""
+        await self._lead(self._tend_log)
         while True:
             await asyncio.sleep(self._settings.upkeep_interval_s)
-            for work in (self._purge, self._tend_keys):
-                try:
-                    if await self._administration.store.leadership.try_acquire():
-                        await work()
-                except Exception as error:
-                    log.error("upkeep_failed", work=work.__name__.strip("_"), error=repr(error))
+            for work in (self._tend_log, self._purge, self._tend_keys):
+                await self._lead(work)
+
+    async def _lead(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            if await self._administration.store.leadership.try_acquire():
+                await work()
+        except Exception as error:
+            log.error("upkeep_failed", work=work.__name__.strip("_"), error=repr(error))
+
+    async def _tend_log(self) -> None:
+        await self._administration.store.upkeep.tend_log()
 
     async def _purge(self) -> None:
         self.observation.count_purged(await purge_expired(self._administration))

@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     key_lifetime_s: int = 90 * 86_400
     """Seconds for which a signing key signs before its successor does."""
     key_announce_s: int = 2 * 86_400
-    """Seconds for which a signing key is published before it signs; at least 300, the key set's cache time."""
+    """Seconds for which a signing key is published before it signs; at least 360, key sets being kept for 300."""
     upkeep_interval_s: float = 5.0
     """Seconds between looks for what has expired and for keys whose turn has come."""
     shutdown_delay_s: float = 0.0
@@ -94,7 +94,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
-MIN_ANNOUNCE_S: Final = 300
+MIN_ANNOUNCE_S: Final = 360
+"""A verifier may keep the key set for 300 seconds, and a process may hear of a key up to a minute after it was made."""
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 

@@ -14,13 +14,7 @@ from mintmark.protocol.errors import AlreadyExists, NotFound, StoreError
 from mintmark.store.interface import Store
 from mintmark.store.records import ReusableToken, ReuseSlot, TenantRecord, TokenRecord
 
-from .conformance_life import (
-    GenerationConformance,
-    LeadershipConformance,
-    LifeConformance,
-    RevocationConformance,
-    UpkeepConformance,
-)
+from .conformance_life import LifeConformance
 from .samples import NOW, client, digest, first_generation, key, secret, slot, tenant, token
 
 
@@ -488,10 +482,6 @@ class StoreConformance(
     KeyConformance,
     TokenConformance,
     DeploymentConformance,
-    GenerationConformance,
-    RevocationConformance,
-    UpkeepConformance,
-    LeadershipConformance,
     LifeConformance,
 ):
     """The whole contract of `interface.Store`."""

@@ -25,6 +25,9 @@ PURGE_PAUSE_S: Final = 0.02
 KEEP_EXPIRED_S: Final = 3600
 """How long what has expired is kept, so that an API that is shown it can tell it from what never was."""
 RECLAIM_PAGES: Final = 32
+KEEP_FREE_PAGES: Final = 1000
+KEEP_FREE_SHARE: Final = 0.1
+"""Free pages that stay, 4 MB or a tenth of the file: else a steady load would shrink and grow it for ever."""
 CLIENTS_A_PAGE: Final = 1000
 
 log = structlog.get_logger()
@@ -46,7 +49,7 @@ async def purge_expired(administration: Administration) -> int:
     while step := await administration.store.upkeep.purge(administration.now() - KEEP_EXPIRED_S, PURGE_ROWS):
         removed += step
         await asyncio.sleep(PURGE_PAUSE_S)
-    while await administration.store.upkeep.reclaim(RECLAIM_PAGES):
+    while await administration.store.upkeep.reclaim(RECLAIM_PAGES, keep=KEEP_FREE_PAGES, keep_share=KEEP_FREE_SHARE):
         await asyncio.sleep(PURGE_PAUSE_S)
     return removed
 

@@ -19,6 +19,7 @@ from mintmark.admin.demo import DEMO, DEMO_LISTENERS, load_demo
 from mintmark.admin.deployment import initialize, open_deployment
 from mintmark.app import build_application, check_tenants
 from mintmark.cli.options import add_command, read_settings
+from mintmark.http.capacity import raise_file_limit
 from mintmark.http.certificate import ensure_certificate
 from mintmark.http.listeners import Listener, bind_sockets, is_loopback, load_tls, parse_listener
 from mintmark.http.proxy import parse_networks
@@ -73,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the server."""
     settings = _read_serve_settings(arguments)
     configure_logs(settings)
+    raise_file_limit()
     listeners = [parse_listener(text) for text in settings.listen]
     _require_safe(listeners, settings, is_demo=arguments.demo)
     if settings.otlp_endpoint:

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -47,6 +48,9 @@ BODY_TYPES: Mapping[bytes, BodyForm] = {
     b"application/x-www-form-urlencoded": "form",
     b"application/json": "json",
 }
+MAX_SAID: Final = 200
+UNSAFE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
+"""What `error_description` must not hold. RFC: 6749 section 5.2."""
 MISSING_REASONS = {"grant_type": "missing_grant_type"}
 UNLISTED: Mapping[int, str] = {
     400: "invalid_request",
@@ -432,7 +436,10 @@ def _read_error(status: int, body: Any, errors: ErrorsWire) -> OAuthError:
     alike = [row for row in errors.rows if errors.identity(row).items() <= members.items()]
     alike.sort(key=lambda row: (row.status == status, len(row.body)), reverse=True)
     code = alike[0].reads_as if alike else _unlisted_code(status, members)
-    return REASONS[code].error(code, f"status {status}")
+    error = REASONS[code].error(code, f"status {status}")
+    said = members.get(errors.description) or members.get("error_description")
+    error.server_description = UNSAFE.sub("?", said[:MAX_SAID]) if isinstance(said, str) else ""
+    return error
 
 
 def _unlisted_code(status: int, members: Mapping[str, Any]) -> str:

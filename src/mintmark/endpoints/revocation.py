@@ -62,7 +62,8 @@ class RevocationEndpoint:
             return wrap_callback(answer, route, callback)
 
     async def _revoke(self, tenant_id: str, token: Secret, caller: AuthenticatedClient) -> LiveToken | None:
-        live = await self._verifier.find_live(tenant_id, token)
+        # Who revokes a refresh token that is spent, too, wants an end of what came of it. RFC: 7009 section 2.1.
+        live = await self._verifier.find_live(tenant_id, token, or_spent=True)
         if live is None:
             return None
         if live.client_id != caller.client.client_id:

@@ -81,7 +81,7 @@ class TokenEndpoint:
     async def _issue(self, grant: AccessGrant) -> TokenResponse:
         """Hand out the live token of the grant's slot where the system does so; else mint one and keep it."""
         now = int(self._clock())
-        if grant.token.reuse:
+        if grant.token.is_handed_out_again:
             live = await self._ledger.find_live(grant, now)
             if live is not None:
                 return live

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from mintmark.endpoints.outcome import Outcomes, correlation_header
 from mintmark.endpoints.route import Endpoint, Route
@@ -29,6 +29,16 @@ class ClientGone(Exception):
     """The caller closed the connection before its request was whole: there is nobody to answer."""
 
 
+class Present(Protocol):
+    """What is registered now, whichever process changed it."""
+
+    def has_news(self) -> bool:
+        """Tell, without a read, whether there is something to take in."""
+
+    async def catch_up(self) -> None:
+        """Take in what changed."""
+
+
 class AsgiApp:
     """The ASGI application. `router` is replaced as a whole when the tenants change."""
 
@@ -41,6 +51,7 @@ class AsgiApp:
         outcomes: Outcomes,
         observe: Observe,
         probes: Probes,
+        present: Present,
     ) -> None:
         self.router = router
         self._endpoints = endpoints
@@ -48,9 +59,12 @@ class AsgiApp:
         self._outcomes = outcomes
         self._observe = observe
         self._probes = probes
+        self._present = present
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
+        if self._present.has_news():
+            await self._present.catch_up()
         headers = join_headers(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path: str = scope["path"]

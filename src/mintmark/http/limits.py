@@ -17,6 +17,7 @@ from uvicorn._types import ASGI3Application, ASGIVersions, HTTPScope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from mintmark.http.capacity import Capacity
 from mintmark.http.exchange import Exchange, run_at_once
 
 MAX_HEADER_OCTETS: Final = 32 * 1024
@@ -25,6 +26,8 @@ MAX_REQUEST_OCTETS: Final = 2 * 1024 * 1024
 MAX_SENDING_S: Final = 10.0
 MAX_PIPELINED: Final = 32
 """Requests that may wait behind the one that is being answered."""
+MAX_QUEUED_OCTETS: Final = 2 * 1024 * 1024
+"""What the bodies of all that wait on one connection may hold: 32 of the largest that are answered."""
 ASGI: Final[ASGIVersions] = {"version": "3.0", "spec_version": "2.3"}
 PLAIN_PATH: Final = re.compile(rb"/[A-Za-z0-9._~/-]*")
 """A request target that is a path and nothing else."""
@@ -60,8 +63,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     `idle_since` when the last answer was whole.
     """
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, capacity: Capacity, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._capacity = capacity
         self._header_octets = 0
         self._request_octets = 0
         self._segment_octets = 0
@@ -76,6 +80,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """A connection that says nothing is a slow sender too."""
         super().connection_made(transport)
         self.sending_since = self.loop.time()
+        if not self._capacity.has_room(len(self.connections)):
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before a header block is whole: one endless header line never reaches `on_header`."""
@@ -92,6 +98,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         is_too_large = self._is_in_headers and self._header_octets > MAX_HEADER_OCTETS
         if is_too_large or self._request_octets > MAX_REQUEST_OCTETS:
             self._cut_off(b"" if self._is_answering() else HEADERS_TOO_LARGE)
+        if self.pipeline and self._measure_queue() > MAX_QUEUED_OCTETS:
+            self._cut_off(b"")
         self._begin()
 
     def on_message_begin(self) -> None:
@@ -205,6 +213,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             exchange.message_event.set()
             if len(exchange.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
+
+    def _measure_queue(self) -> int:
+        return sum(len(exchange.body) for exchange, _ in self.pipeline)
 
     def on_message_complete(self) -> None:
         """A request is whole; between requests the count starts anew."""

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
+from mintmark.store.bell import Bell
 from mintmark.store.faults import read_fault
 from mintmark.store.prepared import PreparedInsert
 from mintmark.store.records import TokenRecord
@@ -78,10 +79,11 @@ class Outcome:
 class GroupCommit:
     """The writer of a process: a thread, its connection and a bounded queue. All writes pass here."""
 
-    def __init__(self, connection: Connection, lock: WriteLock) -> None:
+    def __init__(self, connection: Connection, lock: WriteLock, bell: Bell) -> None:
         """Start the writer, which owns the connection and the lock from now on."""
         self._connection = connection
         self._lock = lock
+        self._bell = bell
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._claiming = threading.Lock()
         self._process = os.getpid()
@@ -164,7 +166,10 @@ class GroupCommit:
         try:
             with self._lock:
                 batch = self._claim(self._gather(first))
-                return self._settle(batch)
+                outcomes = self._settle(batch)
+                # Before the callers are told: what they do next finds every process told.
+                self._bell.ring_if_revised(self._connection)
+                return outcomes
         except Exception as error:  # the thread must outlive it, or nothing would be written any more
             return [Outcome(job, None, read_failure(error)) for job in batch]
 

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mintmark.store.batching import GroupCommit
+from mintmark.store.bell import Bell, note_revision
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.tables import DEPLOYMENT_FACT, REVISION
@@ -27,9 +28,10 @@ ADD_FACT: Final = insert(DEPLOYMENT_FACT)
 class SqlDeployment:
     """Implements `interface.DeploymentStore`."""
 
-    def __init__(self, reader: Reader, writer: GroupCommit) -> None:
+    def __init__(self, reader: Reader, writer: GroupCommit, bell: Bell) -> None:
         self._reader = reader
         self._writer = writer
+        self._bell = bell
 
     async def find_fact(self, name: str) -> str | None:
         """Return a fact, or None. Raises: StoreUnavailable."""
@@ -47,6 +49,10 @@ class SqlDeployment:
         """Return the number that grows with every registered change. Raises: StoreUnavailable."""
         return await self._reader.run(read_revision)
 
+    def sign_of_change(self) -> bytes:
+        """Return what is another after every registered change, read from shared memory."""
+        return self._bell.heard()
+
 
 def new_generation() -> int:
     """Return a generation that no tenant or client ever had, whatever backup the database was restored from."""
@@ -62,6 +68,7 @@ def revised(work: Callable[[Connection], Result]) -> Callable[[Connection], Resu
     def run(connection: Connection) -> Result:
         result = work(connection)
         connection.execute(RAISE_REVISION)
+        note_revision(connection)
         return result
 
     return run

@@ -122,6 +122,16 @@ class TokenStore(Protocol):
         A token is live when its `expires_at` is above `expires_after`.
         """
 
+    async def renew(self, record: TokenRecord, slot: ReuseSlot, sealed: bytes) -> None:
+        """Put a token into its slot, and remove the one that was there, in one transaction.
+
+        Of any number of parallel calls, in any number of processes, the token of the last one remains.
+        Raises: AlreadyExists (the digest).
+        """
+
+    async def renew_jwt(self, slot: ReuseSlot, jti: str, expires_at: int) -> None:
+        """Put a JWT into its slot, and revoke the one that was there, as `renew` does with opaque tokens."""
+
     async def remove(self, digest: bytes) -> bool:
         """Remove a token, and its slot with it; return whether it was there."""
 
@@ -165,18 +175,35 @@ class DeploymentStore(Protocol):
     async def revision(self) -> int:
         """Return a number that grows with every change of a tenant, client, secret or key, in any process."""
 
+    def sign_of_change(self) -> bytes:
+        """Return what is another after such a change has returned, in every process; it costs no read.
 
-class Upkeep(Protocol):
-    """Getting rid of what is past. Each call is one short transaction: call until it returns 0, with pauses."""
-
-    async def purge(self, now: int, limit: int) -> int:
-        """Remove up to `limit` rows (tokens with their slots, revoked JWTs) whose `expires_at` is `now` or earlier.
-
-        Returns: how many rows of tokens and revoked JWTs are gone.
+        It may fail to change when a process dies in the midst: then only the revision tells.
         """
 
-    async def reclaim(self, pages: int) -> int:
-        """Give up to `pages` free pages of the database back to the file system, and return how many."""
+
+class Upkeep(Protocol):
+    """Getting rid of what is past. Each removal is one short transaction: call until it returns 0, with pauses."""
+
+    async def tend_log(self) -> None:
+        """See from now on, until the store is closed, to what the database wants done beside its writers.
+
+        A second call does nothing. A store without it is as correct, and slower now and then.
+        """
+
+    async def purge(self, now: int, limit: int) -> int:
+        """Remove up to `limit` rows whose `expires_at` is `now` or earlier: tokens, and what is kept of JWTs.
+
+        Returns: how many rows are gone, a token and its slot being one.
+        """
+
+    async def reclaim(self, pages: int, *, keep: int = 0, keep_share: float = 0.0) -> int:
+        """Give up to `pages` free pages of the database back to the file system, and return how many.
+
+        Args:
+            keep: so many free pages stay, for what is written next,
+            keep_share: or this share of all pages, if it is more.
+        """
 
 
 class Leadership(Protocol):

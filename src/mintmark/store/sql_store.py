@@ -6,6 +6,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from mintmark.store.batching import GroupCommit
+from mintmark.store.bell import Bell
+from mintmark.store.checkpoints import Checkpoints
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
 from mintmark.store.keys import SqlKeys
@@ -21,15 +23,17 @@ from mintmark.store.upkeep import SqlUpkeep
 class SqlStore:
     """Implements `interface.Store`. Use it from the thread of one event loop; open one in each process."""
 
-    def __init__(self, path: Path, reader: Reader, writer: GroupCommit) -> None:
+    def __init__(self, path: Path, reader: Reader, writer: GroupCommit, bell: Bell) -> None:
         self._reader = reader
         self._writer = writer
+        self._bell = bell
         self.tenants = SqlTenants(reader, writer)
         self.clients = SqlClients(reader, writer)
         self.keys = SqlKeys(reader, writer)
         self.tokens = SqlTokens(reader, writer)
-        self.deployment = SqlDeployment(reader, writer)
-        self.upkeep = SqlUpkeep(writer)
+        self.deployment = SqlDeployment(reader, writer, bell)
+        self._checkpoints = Checkpoints(path)
+        self.upkeep = SqlUpkeep(writer, self._checkpoints)
         self.leadership = FileLeadership(path)
 
     @classmethod
@@ -47,8 +51,9 @@ class SqlStore:
             lock = opened.enter_context(closing(WriteLock(path)))
             connection = opened.enter_context(open_writer(path, lock))
             reader = opened.enter_context(closing(Reader(open_connection(path, "rw"))))
+            bell = opened.enter_context(closing(Bell(path)))
             opened.pop_all()
-        return cls(path, reader, GroupCommit(connection, lock))
+        return cls(path, reader, GroupCommit(connection, lock, bell), bell)
 
     @property
     def writer(self) -> GroupCommit:
@@ -58,5 +63,7 @@ class SqlStore:
     async def close(self) -> None:
         """Finish what is in hand and let go of the database. A second call does nothing."""
         await self._writer.close()
+        self._checkpoints.close()
         await self.leadership.release()
         self._reader.close()
+        self._bell.close()

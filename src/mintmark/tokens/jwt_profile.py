@@ -42,6 +42,16 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     lifetime_s: int
     jti: bytes
 
+    @property
+    def expires_at(self) -> int:
+        """The claim `exp`."""
+        return self.now + self.lifetime_s
+
+    @property
+    def jwt_id(self) -> str:
+        """The claim `jti`."""
+        return format_uuid(self.jti)
+
 
 CLAIM_VALUES: Final[dict[ClaimValue, Callable[[Subject], Any]]] = {
     "issuer": lambda subject: subject.issuer,
@@ -66,8 +76,8 @@ def write_payload(form: JwtForm, grant: AccessGrant, moment: Moment, **others: b
     """
     values: dict[bytes, bytes] = {
         b"issued_at": b"%d" % moment.now,
-        b"expires_at": b"%d" % (moment.now + moment.lifetime_s),
-        b"jwt_id": b'"%b"' % format_uuid(moment.jti).encode(),
+        b"expires_at": b"%d" % moment.expires_at,
+        b"jwt_id": b'"%b"' % moment.jwt_id.encode(),
         b"client_id": _write_json(form, grant.client_id),
     }
     for name, value in others.items():

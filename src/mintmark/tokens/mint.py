@@ -27,6 +27,8 @@ class MintedToken(msgspec.Struct, frozen=True, gc=False):
     response: TokenResponse
     records: tuple[TokenRecord, ...] = ()
     """Nothing for a JWT: it needs no row."""
+    moment: Moment | None = None
+    """A JWT's times and its `jti`; None: opaque."""
 
 
 def mint_access_token(
@@ -41,6 +43,7 @@ def mint_access_token(
     Raises:
         KeyMissing: the tenant has no active key of the algorithm.
     """
+    moment: Moment | None = None
     if grant.token.form == "jwt":
         moment = _new_moment(grant, keyed_hash, now, randomness)
         access_token = mint_jwt(grant, moment, keys.signing_key(grant.token.alg))
@@ -59,7 +62,7 @@ def mint_access_token(
         refresh_token,
         _mint_id_token(grant, keys, keyed_hash, now=now, randomness=randomness),
     )
-    return MintedToken(grant, response, records)
+    return MintedToken(grant, response, records, moment)
 
 
 def _new_moment(grant: AccessGrant, keyed_hash: KeyedHash, now: int, randomness: Randomness) -> Moment:
