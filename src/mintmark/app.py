@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import structlog
 
+from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration
-from mintmark.admin.upkeep import KeySchedule, purge_expired, tend_keys
+from mintmark.admin.audit import purge_audit, write_checkpoint
+from mintmark.admin.recording import Recording
+from mintmark.admin.upkeep import KeySchedule, announce_expiring_secrets, purge_expired, tend_keys
+from mintmark.api.callers import Callers
+from mintmark.api.omada.callers import DIALECT as OMADA
+from mintmark.api.omada.server import MOUNTED_AT as OPEN_API_MOUNTED_AT
+from mintmark.api.omada.server import OpenApi
+from mintmark.api.server import MOUNTED_AT, ManagementApi
+from mintmark.api.table import TABLE
 from mintmark.authentication.authenticate import Authenticator
 from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.authentication.clients import ClientDirectory
@@ -18,12 +27,12 @@ from mintmark.authentication.throttle import FailureThrottle
 from mintmark.endpoints.parts import Parts
 from mintmark.endpoints.route import ServedTenant
 from mintmark.grants.rules import Rules, tenant_rules
-from mintmark.http.asgi import AsgiApp
+from mintmark.http.asgi import AsgiApp, Mount
 from mintmark.http.proxy import ProxyTrust, parse_networks
 from mintmark.http.router import Router
 from mintmark.metrics.board import Board
 from mintmark.observation import Observation, Watched
-from mintmark.protocol.errors import SettingsError
+from mintmark.protocol.errors import SettingsError, StoreError
 from mintmark.settings import Settings
 from mintmark.store.records import ClientRecord, TenantRecord
 from mintmark.tokens.keys import KeyRing
@@ -40,6 +49,8 @@ class Application:
         store, clock = administration.store, administration.clock
         self._settings = settings
         self._administration = administration
+        self._upkeep = administration.on_behalf_of(Actor.mintmark())
+        self._recording = Recording(administration, audit_tokens=settings.audit_tokens)
         self._verifier = SecretVerifier(administration.keyed_hash)
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
         self._keys = KeyRing(store.keys, administration.sealing_key, clock)
@@ -49,20 +60,31 @@ class Application:
             self._clients,
             self._verifier,
             throttle=FailureThrottle(per_client=settings.failures_per_client, per_source=settings.failures_per_source),
+            audit=self._recording.buffer,
+            last_used=self._recording.last_used,
             clock=clock,
         )
+        verifier = TokenVerifier(store.tokens, self._keys, administration.keyed_hash, present=self, clock=clock)
         parts = Parts(
             authenticator=authenticator,
-            verifier=TokenVerifier(store.tokens, self._keys, administration.keyed_hash, present=self, clock=clock),
-            ledger=TokenLedger(store.tokens, administration.sealing_key),
+            verifier=verifier,
+            ledger=TokenLedger(store.tokens, administration.sealing_key, self._recording.buffer),
             keys=self._keys,
             outcomes=self.observation.outcomes,
             keyed_hash=administration.keyed_hash,
             clock=clock,
         )
         self._endpoints = self.observation.make_endpoints(parts)
+        api = ManagementApi(TABLE, Callers(administration, verifier), administration)
+        open_api = OpenApi(administration, verifier, self)
+        self._mounts: Sequence[Mount] = [
+            *((path, api) for path in MOUNTED_AT),
+            *((path, open_api) for path in OPEN_API_MOUNTED_AT),
+        ]
         self._router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
+        self._by_issuer: Mapping[str, str] = {}
+        self._controllers: Mapping[str | None, TenantRecord] = {}
         self._apps: list[AsgiApp] = []
         self._revision = -1
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,6 +104,7 @@ class Application:
             observe=seen.observe_request,
             probes=seen.probes,
             present=self,
+            mounts=self._mounts,
         )
         self._apps.append(app)
         return app
@@ -112,6 +135,9 @@ class Application:
         self._keys.forget()
         served = await self._load_tenants()
         self._served = {tenant.record.tenant_id: tenant for tenant in served}
+        self._by_issuer = {tenant.record.issuer: tenant.record.tenant_id for tenant in served}
+        records = [tenant.record for tenant in served]
+        self._controllers = {one.identifier: one for one in records if one.dialect == OMADA and not one.is_suspended}
         self._router = Router(served)
         for app in self._apps:
             app.router = self._router
@@ -121,6 +147,18 @@ class Application:
         """Return a tenant that is there and not suspended, with its rules."""
         served = self._served.get(tenant_id)
         return None if served is None or served.record.is_suspended else (served.record, served.rules)
+
+    def find_issuer(self, issuer: str) -> str | None:
+        """Return the id of the tenant with this issuer identifier, or None."""
+        return self._by_issuer.get(issuer)
+
+    def find_identifier(self, identifier: str) -> TenantRecord | None:
+        """Return the Omada controller, msp or customer of this id, if it is there and not suspended."""
+        return self._controllers.get(identifier)
+
+    def list_controllers(self) -> Iterable[TenantRecord]:
+        """Return all that `find_identifier` finds."""
+        return self._controllers.values()
 
     async def find_client(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return a client, or None."""
@@ -138,9 +176,8 @@ class Application:
 
     def follow_changes(self) -> None:
         """Begin to look for changes of other processes, and for what has to be done for all."""
-        self._tasks = [
-            asyncio.create_task(work) for work in (self._follow(), self._tend(), self.observation.pulse.run())
-        ]
+        works = (self._follow(), self._tend(), self._recording.run(), self.observation.pulse.run())
+        self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _follow(self) -> None:
         while True:
@@ -152,7 +189,7 @@ class Application:
         await self._lead(self._tend_log)
         while True:
             await asyncio.sleep(self._settings.upkeep_interval_s)
-            for work in (self._tend_log, self._purge, self._tend_keys):
+            for work in (self._tend_log, self._purge, self._tend_keys, self._tend_secrets, self._tend_audit):
                 await self._lead(work)
 
     async def _lead(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -166,10 +203,23 @@ class Application:
         await self._administration.store.upkeep.tend_log()
 
     async def _purge(self) -> None:
-        self.observation.count_purged(await purge_expired(self._administration))
+        self.observation.count_purged(await purge_expired(self._upkeep))
 
     async def _tend_keys(self) -> None:
-        await tend_keys(self._administration, KeySchedule(self._settings.key_lifetime_s, self._settings.key_announce_s))
+        await tend_keys(self._upkeep, KeySchedule(self._settings.key_lifetime_s, self._settings.key_announce_s))
+
+    async def _tend_secrets(self) -> None:
+        await announce_expiring_secrets(self._upkeep, self._settings.secret_expiry_notice_s)
+
+    async def _tend_audit(self) -> None:
+        await write_checkpoint(self._upkeep, self._settings.audit_checkpoint_interval_s)
+        await purge_audit(self._upkeep, self._settings.audit_retention_s)
+
+    async def _sign_the_end(self) -> None:
+        """Sign the audit log as the leader leaves it."""
+        with contextlib.suppress(StoreError):
+            if await self._administration.store.leadership.try_acquire():
+                await write_checkpoint(self._upkeep, 0)
 
     async def close(self) -> None:
         """Let go of threads and database, what is in hand being finished first."""
@@ -178,6 +228,8 @@ class Application:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._verifier.close()
+        await self._recording.finish()
+        await self._sign_the_end()
         await self._administration.store.close()
         await self.observation.close()
 

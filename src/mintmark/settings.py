@@ -60,6 +60,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Seconds for which a signing key signs before its successor does."""
     key_announce_s: int = 2 * 86_400
     """Seconds for which a signing key is published before it signs; at least 360, key sets being kept for 300."""
+    audit_tokens: bool = True
+    """Whether issued tokens are written to the audit log, by `jti` or digest."""
+    audit_checkpoint_interval_s: int = 300
+    """Seconds between signed checkpoints of the audit log."""
+    audit_retention_s: int = 400 * 86_400
+    """Seconds for which records of the audit log are kept."""
+    secret_expiry_notice_s: int = 14 * 86_400
+    """Seconds before a secret's expiry from which on it is announced, once a day in the log."""
     upkeep_interval_s: float = 5.0
     """Seconds between looks for what has expired and for keys whose turn has come."""
     shutdown_delay_s: float = 0.0
@@ -96,6 +104,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
 MIN_ANNOUNCE_S: Final = 360
 """A verifier may keep the key set for 300 seconds, and a process may hear of a key up to a minute after it was made."""
+MIN_RETENTION_S: Final = 3600
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -189,6 +198,9 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
             settings.key_lifetime_s > settings.key_announce_s,
             f"longer than key_announce_s, {settings.key_announce_s}",
         ),
+        ("audit_checkpoint_interval_s", 1 <= settings.audit_checkpoint_interval_s <= 86_400, "from 1 to 86400 seconds"),
+        ("audit_retention_s", settings.audit_retention_s >= MIN_RETENTION_S, f"{MIN_RETENTION_S} seconds or more"),
+        ("secret_expiry_notice_s", settings.secret_expiry_notice_s >= 0, "0 seconds or more"),
         ("upkeep_interval_s", 0.05 <= settings.upkeep_interval_s <= 3600, "from 0.05 to 3600 seconds"),
         ("log_level", settings.log_level in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"),
         ("log_format", settings.log_format in {"text", "json"}, "text or json"),

@@ -84,7 +84,11 @@ def get_token(url: str) -> str:
 
 
 def dump(database: Path) -> list[str]:
+    """All that is in a database, but for the traces of its use: the audit log, and when a secret was last used."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
+        # Never committed.
+        connection.execute("DELETE FROM audit_record")
+        connection.execute("UPDATE client_secret SET last_used_at = NULL")
         return list(connection.iterdump())
 
 

@@ -411,7 +411,7 @@ OMADA_REFUSALS = [
     Refusal("wrong content type", form(OMADA_FIELDS, OMADA.path + "?grant_type=client_credentials"), 200, OMADA_TYPE),
     Refusal("body too large", omada({"omadacId": TOO_LARGE}), 413, OMADA_PARAMETERS),
     Refusal("another method", omada({})._replace(method="GET"), 200, OMADA_PATH),
-    Refusal("unknown path", Request("GET", "/openapi/v1/x/sites", {}), 200, OMADA_PATH),
+    Refusal("unknown path", Request("GET", "/openapi/v2/x/sites", {}), 200, OMADA_PATH),
 ]
 
 ALL_REFUSALS = {"ciam": CIAM_REFUSALS, "oneaccess": ONEACCESS_REFUSALS, "wso2": WSO2_REFUSALS, "omada": OMADA_REFUSALS}

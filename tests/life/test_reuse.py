@@ -10,7 +10,8 @@ from threading import Barrier
 import pytest
 import pytest_asyncio
 
-from mintmark.admin.clients import ClientChanges, change_client, disable_client, remove_client, reset_secret
+from mintmark.admin.client_secrets import reset_secret
+from mintmark.admin.clients import ClientChanges, change_client, disable_client, remove_client
 from mintmark.admin.tenants import invalidate_tokens, suspend_tenant
 from tests.life.serving import LifeServer, Worker, read_token
 from tests.life.world import Caller, World

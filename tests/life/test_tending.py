@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mintmark.admin.clients import ClientChanges, change_client, disable_client, reset_secret
+from mintmark.admin.client_secrets import reset_secret
+from mintmark.admin.clients import ClientChanges, change_client, disable_client
 from mintmark.admin.deployment import initialize, open_deployment
 from mintmark.admin.tenants import suspend_tenant
 from mintmark.admin.upkeep import KEEP_EXPIRED_S, KeySchedule, purge_expired, tend_keys

@@ -15,6 +15,7 @@ from mintmark.store.interface import Store
 from mintmark.store.records import ReusableToken, ReuseSlot, TenantRecord, TokenRecord
 
 from .conformance_life import LifeConformance
+from .conformance_sites import GridConformance, SiteConformance
 from .samples import NOW, client, digest, first_generation, key, secret, slot, tenant, token
 
 
@@ -483,5 +484,7 @@ class StoreConformance(
     TokenConformance,
     DeploymentConformance,
     LifeConformance,
+    SiteConformance,
+    GridConformance,
 ):
     """The whole contract of `interface.Store`."""

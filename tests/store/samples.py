@@ -74,6 +74,6 @@ def key(kid: str, **changes: object) -> KeyRecord:
 
 
 def first_generation(record: Registered | None) -> Registered:
-    """Return the record as a test writes it: which generation it got is the store's affair."""
+    """Return the record as a test writes it: which generation and version it got is the store's affair."""
     assert record is not None
-    return msgspec.structs.replace(record, generation=1)
+    return msgspec.structs.replace(record, generation=1, version=1)

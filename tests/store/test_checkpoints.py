@@ -98,9 +98,9 @@ async def test_what_is_written_is_copied_without_another_write(store: SqlStore, 
 async def test_without_a_leader_the_log_is_bounded_by_the_writers(
     store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bound = store._writer._connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar()
+    bound = store.writer._connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar()
     assert bound == WAL_PAGES
-    store._writer._connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {LONG_PAGES}")
+    store.writer._connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {LONG_PAGES}")
     await add_for(store, 1, "a")
     assert log_pages(path) < 3 * LONG_PAGES
 
@@ -117,7 +117,7 @@ async def test_a_lock_that_nobody_gives_back_holds_up_neither_readers_nor_the_en
         await store.upkeep.tend_log()
         await asyncio.sleep(0.1)
         assert await another_process.tokens.find(digest("a")) is not None
-        await asyncio.wait_for(asyncio.to_thread(store._checkpoints.close), 5)
+        await asyncio.wait_for(asyncio.to_thread(store._opened.checkpoints.close), 5)
 
 
 @pytest.mark.asyncio

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .conformance import StoreConformance
+from .conformance_together import TogetherConformance
 
 
-class TestSqlite(StoreConformance):
+class TestSqlite(StoreConformance, TogetherConformance):
     """Everything that is expected of a store."""

@@ -85,7 +85,7 @@ def read_modes(directory: Path) -> dict[str, int]:
 
 
 def read_pragmas(store: SqlStore, name: str) -> list[object]:
-    connections = (store._reader._connection, store._writer._connection)
+    connections = (store._opened.reader._connection, store._opened.commit._connection)
     return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for connection in connections]
 
 
@@ -200,7 +200,7 @@ class TestProcesses:
 
 class TestUpkeep:
     def test_a_purge_visits_the_expired_alone_and_in_the_order_of_the_file(self, path: Path) -> None:
-        for statement, table in zip(MORTAL, ("token", "revoked_jwt", "jwt_slot"), strict=True):
+        for statement, table in zip(MORTAL, ("token", "revoked_jwt", "jwt_slot", "idempotency"), strict=True):
             plan = read_plan(path, str(statement.compile(dialect=sqlite.dialect())))
             assert f"SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)" in plan
             assert f"SEARCH {table} USING COVERING INDEX ix_{table}_expires_at (expires_at<?)" in plan
@@ -249,7 +249,7 @@ class TestFiles:
     @pytest.mark.asyncio
     async def test_the_reading_connection_cannot_write(self, store: SqlStore) -> None:
         with pytest.raises(Exception, match="readonly"):
-            store._reader._connection.exec_driver_sql("DELETE FROM token")
+            store._opened.reader._connection.exec_driver_sql("DELETE FROM token")
 
     @pytest.mark.parametrize(
         "url",
@@ -378,7 +378,7 @@ class TestTrouble:
 
         monkeypatch.setattr(batching, "MAX_WAIT_S", 0.2)
         with pytest.raises(StoreUnavailable):
-            await asyncio.wait_for(store._writer.run(end), 5)
+            await asyncio.wait_for(store._opened.commit.run(end), 5)
         monkeypatch.setattr(batching, "MAX_WAIT_S", 60)
         with pytest.raises(StoreUnavailable, match="ended"):
             await asyncio.wait_for(store.tokens.add([token("late")]), 1)

@@ -1,30 +1,45 @@
-"""Verbs on registered clients: register, import, list, disable, enable, remove, and their secrets.
+"""Verbs on registered clients: register, import, list, show, change, disable, enable, remove.
 
-A secret is shown once, in the answer that made it.
+A secret is shown once, in the answer that made it; more on secrets in `client_secrets`.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from mintmark.admin.administration import Administration, AdministrationError
+from mintmark.admin.administration import (
+    Administration,
+    Malformed,
+    Missing,
+    Outdated,
+    PermissionRefused,
+    Taken,
+    version_checked,
+)
 from mintmark.admin.keys import ensure_signing_key
+from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
+from mintmark.admin.roles import permissions_of
 from mintmark.authentication.client_secret import MAX_SECRET_LENGTH, hash_chosen_secret
 from mintmark.authentication.clients import is_client_id
 from mintmark.authentication.secrets import generate_client_id, generate_secret, is_generated
-from mintmark.grants.policy import GRANTS
-from mintmark.grants.rules import Rules, client_rules, tenant_rules
-from mintmark.protocol.errors import AlreadyExists, MintmarkError, NotFound
+from mintmark.grants.policy import GRANTS, token_audience
+from mintmark.grants.rules import Rules, client_rules
+from mintmark.protocol.errors import AlreadyExists, NotFound, SettingsError, StaleVersion
 from mintmark.protocol.scope import is_scope_token
 from mintmark.protocol.secret import Secret
-from mintmark.store.records import ClientRecord, SecretRecord
+from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord
+
+Result = TypeVar("Result")
 
 METHODS = ("client_secret_basic", "client_secret_post")
-MAX_SECRETS = 5
+MAX_NAME_LENGTH: Final = 255
+MAX_LABEL_LENGTH: Final = 255
+ATTEMPTS: Final = 5
+"""Times that a change is tried again when others change the same client between the look and the write."""
 
 
 class ClientRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +50,8 @@ class ClientRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Left out: one is made."""
     client_secret: Secret | None = None
     """Left out: one is made and shown."""
+    secret_label: str = ""
+    secret_expires_at: int | None = None
     client_name: str = ""
     scope: tuple[str, ...] = ()
     audience: tuple[str, ...] = ()
@@ -43,6 +60,12 @@ class ClientRequest(msgspec.Struct, frozen=True, kw_only=True):
     grant_types: tuple[str, ...] = ("client_credentials",)
     authentication_methods: tuple[str, ...] = METHODS
     token_rules: Mapping[str, Any] = {}
+    role: str = ""
+    """These five are an Omada application's privileges; see `store.records.ClientRecord`."""
+    all_sites: bool = False
+    sites: tuple[str, ...] = ()
+    all_customers: bool = False
+    customers: tuple[str, ...] = ()
     origin: str = ""
     """Where it was written, such as `clients.jsonl:7`; texts on what is wrong with it begin so."""
 
@@ -54,6 +77,14 @@ class ClientChanges(msgspec.Struct, frozen=True, kw_only=True):
     scope: tuple[str, ...] | None = None
     audience: tuple[str, ...] | None = None
     resources: tuple[str, ...] | None = None
+    grant_types: tuple[str, ...] | None = None
+    authentication_methods: tuple[str, ...] | None = None
+    token_rules: Mapping[str, Any] | None = None
+    role: str | None = None
+    all_sites: bool | None = None
+    sites: tuple[str, ...] | None = None
+    all_customers: bool | None = None
+    customers: tuple[str, ...] | None = None
 
 
 class RegisteredClient(NamedTuple):
@@ -68,7 +99,7 @@ async def register_client(administration: Administration, request: ClientRequest
     """Register one client.
 
     Raises:
-        AdministrationError: a value is malformed or taken, or the tenant is not there.
+        AdministrationError: a value is malformed or taken, the tenant is not there, or the actor may not.
         SettingsError: a token rule is wrong.
     """
     return (await register_clients(administration, request.tenant_id, [request]))[0]
@@ -78,137 +109,174 @@ async def register_clients(
     administration: Administration, tenant_id: str, requests: Sequence[ClientRequest]
 ) -> list[RegisteredClient]:
     """Register clients of one tenant, all or none. Raises: as `register_client`."""
-    rules = await _require_rules(administration, tenant_id)
-    made = [_build(administration, request, rules) for request in requests]
+    administration.permit("clients:write", tenant_id)
+    rules = await administration.require_rules(tenant_id)
+    tenant = await administration.require_tenant(tenant_id)
+    made = [_build(administration, request, tenant, rules) for request in requests]
     for alg in {_algorithm(one.client, rules) for one in made} - {None}:
         await ensure_signing_key(administration, tenant_id, str(alg))
     try:
-        await administration.store.clients.add([one.client for one in made])
+        await administration.acting("register_client").clients.add([one.client for one in made])
     except AlreadyExists as error:
-        raise AdministrationError(await _describe_taken(administration, tenant_id, requests)) from error
+        raise Taken(await _describe_taken(administration, tenant_id, requests)) from error
     return made
 
 
 async def check_clients(administration: Administration, tenant_id: str, requests: Sequence[ClientRequest]) -> None:
     """Check clients without registering them; whether an id is taken shows only then. Raises: AdministrationError."""
-    rules = await _require_rules(administration, tenant_id)
+    administration.permit("clients:write", tenant_id)
+    rules = await administration.require_rules(tenant_id)
     seen: set[str | None] = set()
     for request in requests:
         _check(request, rules)
         if request.client_id is not None and request.client_id in seen:
-            raise AdministrationError(_at(request, f"client_id {request.client_id!r} stands twice"))
+            raise Taken(_at(request, f"client_id {request.client_id!r} stands twice"))
         seen.add(request.client_id)
 
 
 async def require_client(administration: Administration, tenant_id: str, client_id: str) -> ClientRecord:
     """Return a client. Raises: AdministrationError."""
-    await administration.require_tenant(tenant_id)
-    client = await administration.store.clients.find(tenant_id, client_id)
-    if client is None:
-        raise AdministrationError(f"tenant {tenant_id!r} has no client {client_id!r}")
-    return client
+    administration.permit("clients:read", tenant_id)
+    return await find_client(administration, tenant_id, client_id)
 
 
 async def list_clients(administration: Administration, tenant_id: str, *, after: str, limit: int) -> list[ClientRecord]:
     """Return a page of a tenant's clients, by id, from behind `after`. Raises: AdministrationError."""
+    administration.permit("clients:read", tenant_id)
     await administration.require_tenant(tenant_id)
     return await administration.store.clients.page(tenant_id, after, limit)
 
 
 async def disable_client(
-    administration: Administration, tenant_id: str, client_id: str, *, disabled: bool
+    administration: Administration, tenant_id: str, client_id: str, *, disabled: bool, if_version: int | None = None
 ) -> ClientRecord:
     """Disable a client, or enable it again. Raises: AdministrationError."""
-    await require_client(administration, tenant_id, client_id)
-    return await _change(administration, tenant_id, client_id, {"is_disabled": disabled}, bump=disabled)
+    administration.permit("clients:write", tenant_id)
+    store = administration.acting("disable_client" if disabled else "enable_client")
+
+    async def write(client: ClientRecord, version: int) -> ClientRecord:
+        if not disabled:
+            await require_no_escalation(administration, client)
+        changes = {"is_disabled": disabled}
+        return await store.clients.change(tenant_id, client_id, changes, bump=disabled, if_version=version)
+
+    return await write_as_read(administration, tenant_id, client_id, if_version, write)
 
 
 async def change_client(
-    administration: Administration, tenant_id: str, client_id: str, changes: ClientChanges
-) -> ClientRecord:
-    """Change what a client may have; where its system does so, the tokens that it has die at once.
-
-    Raises:
-        AdministrationError: a value is malformed, or there is no such client.
-    """
-    await require_client(administration, tenant_id, client_id)
-    rules = await _require_rules(administration, tenant_id)
-    given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
-    _check_scope(changes.scope or (), rules)
-    _check_audience(changes.audience or ())
-    _check_audience(changes.resources or ())
-    bump = "client_changed" in rules.tokens_die_on
-    return await _change(administration, tenant_id, client_id, given, bump=bump)
-
-
-async def reset_secret(administration: Administration, tenant_id: str, client_id: str) -> Secret:
-    """Replace all of a client's secrets by a new one; where its system does so, its tokens die at once.
-
-    Raises:
-        AdministrationError: there is no such client.
-    """
-    await require_client(administration, tenant_id, client_id)
-    tenant = await administration.require_tenant(tenant_id)
-    rules = administration.rules[tenant.dialect]
-    secret = generate_secret(rules.client_secret_form)
-    record = _hash_secret(administration, tenant_id, client_id, secret, fast=True)
-    try:
-        await administration.store.clients.reset_secrets(record, bump="secret_reset" in rules.tokens_die_on)
-    except NotFound as error:
-        raise AdministrationError(f"tenant {tenant_id!r} has no client {client_id!r}") from error
-    return secret
-
-
-async def remove_client(administration: Administration, tenant_id: str, client_id: str) -> None:
-    """Remove a client and its secrets. Raises: AdministrationError."""
-    await require_client(administration, tenant_id, client_id)
-    await administration.store.clients.remove(tenant_id, client_id)
-
-
-async def add_secret(
     administration: Administration,
     tenant_id: str,
     client_id: str,
+    changes: ClientChanges,
     *,
-    label: str = "",
-    expires_at: int | None = None,
-) -> tuple[SecretRecord, Secret]:
-    """Give a client one more generated secret; the others go on. Raises: AdministrationError."""
-    client = await require_client(administration, tenant_id, client_id)
-    if len(client.secrets) >= MAX_SECRETS:
-        raise AdministrationError(f"client {client_id!r} has {MAX_SECRETS} secrets; remove one first")
-    tenant = await administration.require_tenant(tenant_id)
-    secret = generate_secret(administration.rules[tenant.dialect].client_secret_form)
-    record = msgspec.structs.replace(
-        _hash_secret(administration, tenant_id, client_id, secret, fast=True),
-        label=label,
-        expires_at=expires_at,
-    )
-    await administration.store.clients.add_secret(record)
-    return record, secret
-
-
-async def remove_secret(administration: Administration, tenant_id: str, client_id: str, secret_id: str) -> None:
-    """Remove a secret: it authenticates no more. Raises: AdministrationError."""
-    await require_client(administration, tenant_id, client_id)
-    try:
-        await administration.store.clients.remove_secret(tenant_id, client_id, secret_id)
-    except NotFound as error:
-        raise AdministrationError(f"client {client_id!r} has no secret {secret_id!r}") from error
-
-
-async def _change(
-    administration: Administration, tenant_id: str, client_id: str, changes: Mapping[str, Any], *, bump: bool
+    if_version: int | None = None,
 ) -> ClientRecord:
+    """Change a client; where what it may have changes and its system does so, the tokens that it has die at once.
+
+    Raises:
+        AdministrationError: a value is malformed, there is no such client, or the actor may not.
+        SettingsError: a token rule is wrong.
+    """
+    administration.permit("clients:write", tenant_id)
+    rules = await administration.require_rules(tenant_id)
+    given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
+
+    async def write(client: ClientRecord, version: int) -> ClientRecord:
+        after = msgspec.structs.replace(client, **given)
+        _check_metadata(after, rules)
+        for one in (client, after):
+            await require_no_escalation(administration, one)
+        await _ensure_key(administration, after, rules)
+        is_privileged_anew = "client_changed" in rules.tokens_die_on and privileges(client) != privileges(after)
+        bump = is_privileged_anew or ("client_modified" in rules.tokens_die_on and client != after)
+        store = administration.acting("change_client")
+        return await store.clients.change(tenant_id, client_id, given, bump=bump, if_version=version)
+
+    return await write_as_read(administration, tenant_id, client_id, if_version, write)
+
+
+async def remove_client(
+    administration: Administration, tenant_id: str, client_id: str, *, if_version: int | None = None
+) -> None:
+    """Remove a client and its secrets. Raises: AdministrationError."""
+    administration.permit("clients:write", tenant_id)
+    await find_client(administration, tenant_id, client_id)
     try:
-        return await administration.store.clients.change(tenant_id, client_id, changes, bump=bump)
+        with version_checked():
+            await administration.acting("remove_client").clients.remove(tenant_id, client_id, if_version=if_version)
     except NotFound as error:
-        raise AdministrationError(f"tenant {tenant_id!r} has no client {client_id!r}") from error
+        raise no_client(tenant_id, client_id) from error
 
 
-async def _require_rules(administration: Administration, tenant_id: str) -> Rules:
-    tenant = await administration.require_tenant(tenant_id)
-    return tenant_rules(administration.rules[tenant.dialect], tenant.token_rules, tenant_id)
+async def find_client(administration: Administration, tenant_id: str, client_id: str) -> ClientRecord:
+    """Return a client within the actor's reach, for a verb that has judged its permission. Raises: Missing."""
+    await administration.require_tenant(tenant_id)
+    client = await administration.store.clients.find(tenant_id, client_id)
+    if client is None:
+        raise no_client(tenant_id, client_id)
+    return client
+
+
+def no_client(tenant_id: str, client_id: str) -> Missing:
+    """Return the error of a client that is not there."""
+    return Missing(f"tenant {tenant_id!r} has no client {client_id!r}")
+
+
+async def write_as_read(
+    administration: Administration,
+    tenant_id: str,
+    client_id: str,
+    if_version: int | None,
+    write: Callable[[ClientRecord, int], Awaitable[Result]],
+) -> Result:
+    """Let `write` judge a client and write to it at the version that it judged; if another was faster, judge again.
+
+    Args:
+        if_version: the version that the caller means; no other will do.
+
+    Raises: Missing, Outdated, and what `write` raises.
+    """
+    for _ in range(ATTEMPTS):
+        client = await find_client(administration, tenant_id, client_id)
+        try:
+            return await write(client, client.version if if_version is None else if_version)
+        except StaleVersion as error:
+            if if_version is not None:
+                raise Outdated(f"somebody else changed it meanwhile: {error}") from error
+        except NotFound as error:
+            raise no_client(tenant_id, client_id) from error
+    raise Outdated(f"client {client_id!r}: others change it all the time")
+
+
+async def require_no_escalation(administration: Administration, client: ClientRecord) -> None:
+    """Make sure that a client may not do more than the actor: else the actor could, through it.
+
+    Raises: PermissionRefused.
+    """
+    rules = await administration.require_rules(client.tenant_id)
+    tenant = await administration.require_tenant(client.tenant_id)
+    _refuse_escalation(administration, client, tenant, rules)
+
+
+def _refuse_escalation(
+    administration: Administration, client: ClientRecord, tenant: TenantRecord, rules: Rules
+) -> None:
+    own = client_rules(rules, client.token_rules, client.client_id).token
+    given: frozenset[str] = permissions_of(client.role)
+    if MANAGEMENT_AUDIENCE in token_audience(client, tenant.issuer, own):
+        given |= PERMISSIONS & set(client.scope)
+    if beyond := given - administration.actor.permissions:
+        raise PermissionRefused(f"only who has them can give them: {' '.join(sorted(beyond))}")
+    for customer in client.customers:
+        if not administration.actor.reaches(customer):
+            raise Missing(f"there is no customer {customer!r}")
+
+
+def privileges(client: ClientRecord) -> tuple[object, ...]:
+    """Return what a client may have; a change of it ends the tokens that were given before."""
+    of_rules = tuple(client.token_rules.get(name) for name in ("audience", "scope"))
+    of_omada = (client.role, client.all_sites, set(client.sites), client.all_customers, set(client.customers))
+    return (set(client.scope), set(client.audience), set(client.resources), of_rules, of_omada)
 
 
 async def _describe_taken(administration: Administration, tenant_id: str, requests: Sequence[ClientRequest]) -> str:
@@ -222,11 +290,15 @@ def _at(request: ClientRequest, text: str) -> str:
     return f"{request.origin}: {text}" if request.origin else text
 
 
-def _build(administration: Administration, request: ClientRequest, rules: Rules) -> RegisteredClient:
+def _build(
+    administration: Administration, request: ClientRequest, tenant: TenantRecord, rules: Rules
+) -> RegisteredClient:
     _check(request, rules)
+    check_secret(administration, request.client_secret, request.secret_label, request.secret_expires_at)
     client_id = request.client_id or generate_client_id(rules.client_id_form)
     secret = request.client_secret or generate_secret(rules.client_secret_form)
     fast = is_generated(secret, rules.client_secret_form)
+    stored = hash_secret(administration, request.tenant_id, client_id, secret, fast=fast)
     client = ClientRecord(
         tenant_id=request.tenant_id,
         client_id=client_id,
@@ -237,51 +309,80 @@ def _build(administration: Administration, request: ClientRequest, rules: Rules)
         audience=request.audience,
         resources=request.resources,
         token_rules=request.token_rules,
-        secrets=(_hash_secret(administration, request.tenant_id, client_id, secret, fast=fast),),
+        role=request.role,
+        all_sites=request.all_sites,
+        sites=request.sites,
+        all_customers=request.all_customers,
+        customers=request.customers,
+        secrets=(msgspec.structs.replace(stored, label=request.secret_label, expires_at=request.secret_expires_at),),
         created_at=administration.now(),
     )
+    _refuse_escalation(administration, client, tenant, rules)
     return RegisteredClient(client, secret, request.client_secret is None)
 
 
 def _check(request: ClientRequest, rules: Rules) -> None:
+    """Raises: Malformed, which names where the request was written, SettingsError (a token rule)."""
     try:
-        _check_members(request, rules)
-    except MintmarkError as error:
+        if request.client_id is not None and not is_client_id(request.client_id):
+            raise Malformed("client_id: wanted are 1 to 255 printable ASCII characters", "client_id")
+        _check_length(request.client_secret)
+        _check_metadata(request, rules)
+    except (Malformed, SettingsError) as error:
         if not request.origin:
             raise
-        raise AdministrationError(_at(request, str(error))) from error
+        raise Malformed(_at(request, str(error)), getattr(error, "key", "token_rules")) from error
 
 
-def _check_members(request: ClientRequest, rules: Rules) -> None:
-    client_rules(rules, request.token_rules, request.client_id or "(new)")
-    if request.client_id is not None and not is_client_id(request.client_id):
-        raise AdministrationError("client_id: wanted are 1 to 255 printable ASCII characters")
-    if request.client_secret is not None and not 1 <= len(request.client_secret.encoded()) <= MAX_SECRET_LENGTH:
-        raise AdministrationError(f"client_secret: wanted are 1 to {MAX_SECRET_LENGTH} octets")
-    _check_scope(request.scope, rules)
-    _check_audience(request.audience)
-    _check_audience(request.resources)
-    _check_names("grant_types", request.grant_types, tuple(GRANTS))
-    _check_names("authentication_methods", request.authentication_methods, METHODS)
+def check_secret(administration: Administration, secret: Secret | None, label: str, expires_at: int | None) -> None:
+    """Check what is said of a new secret. Raises: Malformed."""
+    _check_length(secret)
+    if len(label) > MAX_LABEL_LENGTH or not label.isprintable():
+        raise Malformed(f"label: wanted are up to {MAX_LABEL_LENGTH} printable characters", "label")
+    if expires_at is not None and expires_at <= administration.now():
+        raise Malformed("expires_at: that moment is past", "expires_at")
 
 
-def _check_audience(names: tuple[str, ...]) -> None:
+def _check_length(secret: Secret | None) -> None:
+    if secret is not None and not 1 <= len(secret.encoded()) <= MAX_SECRET_LENGTH:
+        raise Malformed(f"client_secret: wanted are 1 to {MAX_SECRET_LENGTH} octets", "client_secret")
+
+
+def _check_metadata(client: ClientRequest | ClientRecord, rules: Rules) -> None:
+    """Check what can be said of a client when it is registered and when it is changed. Raises: Malformed."""
+    client_rules(rules, client.token_rules, client.client_id or "(new)")
+    if len(client.client_name) > MAX_NAME_LENGTH or not client.client_name.isprintable():
+        raise Malformed(f"client_name: wanted are up to {MAX_NAME_LENGTH} printable characters", "client_name")
+    _check_scope(client.scope, rules)
+    _check_audience("audience", client.audience)
+    _check_audience("resources", client.resources)
+    _check_names("grant_types", client.grant_types, tuple(GRANTS))
+    _check_names("authentication_methods", client.authentication_methods, METHODS)
+
+
+def _check_audience(key: str, names: tuple[str, ...]) -> None:
     if any(not name or not name.isprintable() or " " in name for name in names):
-        raise AdministrationError("audience: wanted are names or URIs without spaces")
+        raise Malformed(f"{key}: wanted are names or URIs without spaces", key)
 
 
 def _check_scope(scope: tuple[str, ...], rules: Rules) -> None:
     for token in scope:
         if not is_scope_token(token):
-            raise AdministrationError(f"scope: {token!r} is no scope-token (RFC 6749 section 3.3)")
+            raise Malformed(f"scope: {token!r} is no scope-token (RFC 6749 section 3.3)", "scope")
         if rules.token.scope is not None and token not in rules.token.scope:
-            raise AdministrationError(f"scope: {token!r} is not among the tenant's: {' '.join(rules.token.scope)}")
+            raise Malformed(f"scope: {token!r} is not among the tenant's: {' '.join(rules.token.scope)}", "scope")
 
 
 def _check_names(key: str, names: tuple[str, ...], known: tuple[str, ...]) -> None:
     for name in names:
         if name not in known:
-            raise AdministrationError(f"{key}: {name!r} is unknown; known are: {', '.join(known)}")
+            raise Malformed(f"{key}: {name!r} is unknown; known are: {', '.join(known)}", key)
+
+
+async def _ensure_key(administration: Administration, client: ClientRecord, rules: Rules) -> None:
+    alg = _algorithm(client, rules)
+    if alg is not None:
+        await ensure_signing_key(administration, client.tenant_id, alg)
 
 
 def _algorithm(client: ClientRecord, rules: Rules) -> str | None:
@@ -290,7 +391,7 @@ def _algorithm(client: ClientRecord, rules: Rules) -> str | None:
     return own.token.alg if own.token.form == "jwt" or own.id_token else None
 
 
-def _hash_secret(
+def hash_secret(
     administration: Administration, tenant_id: str, client_id: str, secret: Secret, *, fast: bool
 ) -> SecretRecord:
     """Hash a secret: keyed and fast if it was generated, argon2id if a person may have chosen it."""

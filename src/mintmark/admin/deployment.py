@@ -7,7 +7,12 @@ import time
 from pathlib import Path
 from typing import Final
 
+from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration, AdministrationError
+from mintmark.admin.clients import ClientRequest, RegisteredClient, register_client
+from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
+from mintmark.admin.tenants import TenantRequest, create_tenant
+from mintmark.authentication.audit_key import AuditKey
 from mintmark.authentication.keyed_hash import KEY_OCTETS, KeyedHash
 from mintmark.authentication.master_key import (
     SealBroken,
@@ -19,10 +24,14 @@ from mintmark.authentication.master_key import (
 from mintmark.dialects.catalogue import load_dialects
 from mintmark.grants.rules import parse_rules
 from mintmark.protocol.errors import SettingsError
+from mintmark.protocol.secret import Secret
 from mintmark.settings import Settings
+from mintmark.store.records import Act
 from mintmark.store.schema import migrate, peek_fact, schema_state
 from mintmark.store.sql_store import SqlStore
 
+ADMINISTRATIVE: Final = "admin"
+"""The id of the administrative tenant, and of its first client."""
 ROOT_KEY_FACT: Final = "sealed_root_key"
 ROOT_KEY_PURPOSE: Final = b"root key"
 
@@ -59,6 +68,35 @@ async def initialize(settings: Settings) -> Administration:
     return await _open(settings, master_key)
 
 
+async def create_administrator(administration: Administration, issuer: str) -> RegisteredClient | None:
+    """Create the administrative tenant and its first client, with every permission; None: there is one already.
+
+    Args:
+        issuer: the administrative tenant's issuer identifier.
+
+    Raises: AdministrationError (the issuer, or a tenant `admin` that is not administrative).
+    """
+    if any(tenant.is_administrative for tenant in await administration.store.tenants.list()):
+        return None
+    await create_tenant(
+        administration,
+        TenantRequest(tenant_id=ADMINISTRATIVE, dialect="oauth2", issuer=issuer, is_administrative=True),
+    )
+    return await register_client(administration, administrator_request())
+
+
+def administrator_request(client_secret: Secret | None = None) -> ClientRequest:
+    """Return the request that registers the first administrator's client."""
+    return ClientRequest(
+        tenant_id=ADMINISTRATIVE,
+        client_id=ADMINISTRATIVE,
+        client_secret=client_secret,
+        client_name="first administrator",
+        scope=tuple(sorted(PERMISSIONS)),
+        audience=(MANAGEMENT_AUDIENCE,),
+    )
+
+
 async def _open(settings: Settings, master_key: SealingKey) -> Administration:
     dialects = load_dialects(settings.dialects_dir)
     origin = f"{settings.dialects_dir}: dialect" if settings.dialects_dir else "dialect"
@@ -74,7 +112,8 @@ async def _open(settings: Settings, master_key: SealingKey) -> Administration:
     except BaseException:
         await store.close()
         raise
-    return Administration(store, SealingKey(root_key), KeyedHash(root_key), dialects, rules, time.time)
+    keys = SealingKey(root_key), KeyedHash(root_key), AuditKey(root_key)
+    return Administration(store, *keys, dialects, rules, time.time)
 
 
 async def _open_root_key(store: SqlStore, master_key: SealingKey, settings: Settings) -> bytes:
@@ -117,7 +156,8 @@ async def reseal(settings: Settings, new_key_file: Path) -> None:
     try:
         root_key = await _open_root_key(store, _read_master_key(settings), settings)
         new_key = _read_or_create(new_key_file)
-        await store.deployment.put_fact(ROOT_KEY_FACT, new_key.seal(root_key, ROOT_KEY_PURPOSE).hex())
+        act = Act(kind="reseal", at=int(time.time()), actor=Actor.local().name)
+        await store.acting(act).deployment.put_fact(ROOT_KEY_FACT, new_key.seal(root_key, ROOT_KEY_PURPOSE).hex())
     finally:
         await store.close()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mintmark.admin.administration import Administration, AdministrationError
+from mintmark.admin.administration import Administration, Malformed, Missing
 from mintmark.grants.rules import Rules
 from mintmark.settings import MIN_ANNOUNCE_S
 from mintmark.store.records import KeyRecord
@@ -31,6 +31,7 @@ def new_keys(administration: Administration, tenant_id: str, rules: Rules) -> li
 
 async def list_keys(administration: Administration, tenant_id: str | None = None) -> list[KeyRecord]:
     """Return the keys of one tenant, or of all. Raises: AdministrationError (no such tenant)."""
+    administration.permit("keys:read", tenant_id)
     if tenant_id is not None:
         await administration.require_tenant(tenant_id)
     return await administration.store.keys.list(tenant_id)
@@ -41,7 +42,7 @@ async def ensure_signing_key(administration: Administration, tenant_id: str, alg
     for key in await administration.store.keys.list(tenant_id):
         if key.use == "sig" and key.alg == alg:
             return
-    await administration.store.keys.add(_new_signing_key(administration, tenant_id, alg))
+    await administration.acting("ensure_signing_key").keys.add(_new_signing_key(administration, tenant_id, alg))
 
 
 async def rotate_signing_key(administration: Administration, tenant_id: str, alg: str, *, announce_s: int) -> KeyRecord:
@@ -52,16 +53,16 @@ async def rotate_signing_key(administration: Administration, tenant_id: str, alg
     Raises:
         AdministrationError: no such tenant or algorithm, or an announcement shorter than MIN_ANNOUNCE_S.
     """
+    administration.permit("keys:rotate", tenant_id)
     await administration.require_tenant(tenant_id)
     if alg not in ALGORITHMS:
-        raise AdministrationError(f"there is no algorithm {alg!r}; the algorithms are: {', '.join(ALGORITHMS)}")
+        raise Malformed(f"there is no algorithm {alg!r}; the algorithms are: {', '.join(ALGORITHMS)}", "alg")
     if announce_s < MIN_ANNOUNCE_S:
-        raise AdministrationError(
-            f"announce: at least {MIN_ANNOUNCE_S} seconds; verifiers may keep the key set for {CACHE_S}"
-        )
+        text = f"announce: at least {MIN_ANNOUNCE_S} seconds; verifiers may keep the key set for {CACHE_S}"
+        raise Malformed(text, "announce_s")
     others = [key for key in await administration.store.keys.list(tenant_id) if key.use == "sig" and key.alg == alg]
     key = _new_signing_key(administration, tenant_id, alg, wait_s=announce_s if others else 0)
-    await administration.store.keys.add(key)
+    await administration.acting("rotate_signing_key").keys.add(key)
     return key
 
 
@@ -75,25 +76,25 @@ async def revoke_key(administration: Administration, tenant_id: str, kid: str) -
     Raises:
         AdministrationError: no such tenant or key.
     """
+    administration.permit("keys:rotate", tenant_id)
     await administration.require_tenant(tenant_id)
     keys = await administration.store.keys.list(tenant_id)
     key = next((one for one in keys if one.kid == kid and one.use == "sig"), None)
     if key is None:
-        raise AdministrationError(f"tenant {tenant_id!r} has no signing key {kid!r}")
+        raise Missing(f"tenant {tenant_id!r} has no signing key {kid!r}")
     state = describe_key_state(key, keys, administration.now())
     if state == "revoked":
         return None
     successor = _new_signing_key(administration, tenant_id, key.alg) if state == "active" else None
-    if successor is not None:
-        await administration.store.keys.add(successor)
-    await administration.store.keys.replace(msgspec.structs.replace(key, revoked_at=administration.now()))
+    revoked = msgspec.structs.replace(key, revoked_at=administration.now())
+    await administration.acting("revoke_key").keys.replace(revoked, successor=successor)
     return successor
 
 
 async def add_scheduled_key(administration: Administration, tenant_id: str, alg: str, *, active_from: int) -> KeyRecord:
     """Give a tenant the successor of a key, published at once, that signs from a moment on (seconds)."""
     key = _new_signing_key(administration, tenant_id, alg, wait_s=active_from - administration.now())
-    await administration.store.keys.add(key)
+    await administration.acting("add_scheduled_key").keys.add(key)
     return key
 
 
@@ -103,9 +104,10 @@ async def reset_encryption_key(administration: Administration, tenant_id: str) -
     Raises:
         AdministrationError: no such tenant.
     """
+    administration.permit("keys:rotate", tenant_id)
     await administration.require_tenant(tenant_id)
     key = _new_encryption_key(administration, tenant_id)
-    await administration.store.keys.add(key)
+    await administration.acting("reset_encryption_key").keys.add(key)
     return dict(open_encryption_key(key, administration.sealing_key).jwk.as_dict(private=True))
 
 

@@ -1,7 +1,8 @@
-"""Verbs on tenants: create, list, suspend, resume."""
+"""Verbs on tenants: create, list, show, change, suspend, resume, remove, and the end of all their tokens."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Mapping
@@ -10,10 +11,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from mintmark.admin.administration import Administration, AdministrationError
+from mintmark.admin.administration import (
+    Administration,
+    LimitReached,
+    Malformed,
+    PermissionRefused,
+    Taken,
+    no_tenant,
+    version_checked,
+)
 from mintmark.admin.keys import new_keys
-from mintmark.grants.rules import tenant_rules
-from mintmark.protocol.errors import AlreadyExists
+from mintmark.admin.permissions import MANAGEMENT_AUDIENCE
+from mintmark.grants.rules import Rules, tenant_rules
+from mintmark.protocol.errors import AlreadyExists, NotFound
 from mintmark.store.records import TenantRecord
 
 TENANT_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -21,6 +31,9 @@ HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\]
 ISSUER: Final = re.compile(r'[^\x00-\x20\x7f-\U0010ffff"#<>?\\]+')
 """What may stand in a URL without query and fragment. RFC: 3986 section 2."""
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+CLIENTS_A_STEP: Final = 500
+PAUSE_S: Final = 0.02
+MAX_LISTED: Final = 1_000_000
 IDENTIFIER: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -35,19 +48,49 @@ class TenantRequest(msgspec.Struct, frozen=True, kw_only=True):
     identifier: str | None = None
     """Left out in a dialect whose messages carry one: one is made."""
     is_default: bool = False
+    is_administrative: bool = False
+    is_msp: bool = False
+    msp_id: str | None = None
+    """The tenant id of the msp whose customer it is to be."""
     token_rules: Mapping[str, Any] = {}
+    title: str = ""
+    """A name for people."""
+    description: str = ""
+
+
+class TenantChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to change of a tenant; None stays as it is."""
+
+    title: str | None = None
+    description: str | None = None
+    issuer: str | None = None
+    hosts: tuple[str, ...] | None = None
+    is_default: bool | None = None
+    is_suspended: bool | None = None
+    is_msp: bool | None = None
+    msp_id: str | msgspec.UnsetType | None = msgspec.UNSET
+    """None: it is no msp's customer any more."""
+    token_rules: Mapping[str, Any] | None = None
+
+
+OF_THE_DEPLOYMENT: Final = ("issuer", "hosts", "is_default", "is_msp", "msp_id")
+"""What only an administrator of the whole deployment may change: it touches other tenants."""
 
 
 async def create_tenant(administration: Administration, request: TenantRequest) -> TenantRecord:
     """Create a tenant with its first signing key, and an encryption key where its dialect has use for one.
 
+    An msp's administrator may create its customers: with an issuer on the msp's own origin, and without hosts.
+
     Raises:
-        AdministrationError: a value is malformed, or taken by another tenant.
+        AdministrationError: a value is malformed, or taken by another tenant, or the actor may not.
         SettingsError: a token rule is wrong.
     """
+    administration.permit("tenants:write", request.msp_id)
     _check(administration, request)
-    await _require_free(administration, request)
+    await _check_parent(administration, request)
     rules = tenant_rules(administration.rules[request.dialect], request.token_rules, request.tenant_id)
+    _check_audience(rules)
     tenant = TenantRecord(
         tenant_id=request.tenant_id,
         dialect=request.dialect,
@@ -55,50 +98,175 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
         hosts=tuple(host.lower() for host in request.hosts),
         identifier=request.identifier or _new_identifier(administration, request.dialect),
         is_default=request.is_default,
+        is_administrative=request.is_administrative,
+        is_msp=request.is_msp,
+        msp_id=request.msp_id,
         token_rules=request.token_rules,
+        title=request.title,
+        description=request.description,
         created_at=administration.now(),
     )
+    await _require_free(administration, tenant, except_for=None)
+    keys = new_keys(administration, tenant.tenant_id, rules)
     try:
-        await administration.store.tenants.add(tenant, new_keys(administration, tenant.tenant_id, rules))
+        await administration.acting("create_tenant").tenants.add(tenant, keys)
     except AlreadyExists as error:
-        raise AdministrationError(f"tenant {request.tenant_id!r}: another was created at the same time") from error
+        raise Taken(f"tenant {request.tenant_id!r}: another was created at the same time") from error
     return tenant
 
 
-async def list_tenants(administration: Administration) -> list[TenantRecord]:
-    """Return all tenants, by id."""
-    return await administration.store.tenants.list()
+async def list_tenants(
+    administration: Administration, *, after: str = "", limit: int = MAX_LISTED
+) -> list[TenantRecord]:
+    """Return a page of the tenants within the actor's reach, by id, from behind `after`. Raises: PermissionRefused."""
+    actor, tenants = administration.actor, administration.store.tenants
+    if actor.tenants is None:
+        administration.permit("tenants:read", None)
+        return await tenants.page(after, limit)
+    names = sorted(name for name in actor.tenants if name > after)
+    for name in names[:1]:
+        administration.permit("tenants:read", name)
+    found = [await tenants.find(name) for name in names[:limit]]
+    return [tenant for tenant in found if tenant is not None]
 
 
-async def suspend_tenant(administration: Administration, tenant_id: str, *, suspended: bool) -> TenantRecord:
+async def show_tenant(administration: Administration, tenant_id: str) -> TenantRecord:
+    """Return a tenant. Raises: AdministrationError."""
+    administration.permit("tenants:read", tenant_id)
+    return await administration.require_tenant(tenant_id)
+
+
+async def change_tenant(
+    administration: Administration, tenant_id: str, changes: TenantChanges, *, if_version: int | None = None
+) -> TenantRecord:
+    """Change a tenant; suspended, it answers as if it were not there and its tokens die.
+
+    Raises:
+        AdministrationError: a value is malformed or taken, there is no such tenant, or the actor may not.
+        SettingsError: a token rule is wrong.
+    """
+    return await _change(administration, "change_tenant", tenant_id, changes, if_version)
+
+
+async def suspend_tenant(
+    administration: Administration, tenant_id: str, *, suspended: bool, if_version: int | None = None
+) -> TenantRecord:
     """Suspend a tenant, so that it answers as if it were not there and its tokens die, or resume it.
 
     Raises: AdministrationError.
     """
-    await administration.require_tenant(tenant_id)
-    return await administration.store.tenants.change(tenant_id, {"is_suspended": suspended}, bump=suspended)
+    verb = "suspend_tenant" if suspended else "resume_tenant"
+    return await _change(administration, verb, tenant_id, TenantChanges(is_suspended=suspended), if_version)
 
 
 async def invalidate_tokens(administration: Administration, tenant_id: str) -> None:
     """End every token of a tenant at once, whatever its form. Raises: AdministrationError."""
+    administration.permit("tokens:revoke", tenant_id)
     await administration.require_tenant(tenant_id)
-    await administration.store.tenants.bump_generation(tenant_id)
+    await administration.acting("invalidate_tokens").tenants.bump_generation(tenant_id)
 
 
-async def _require_free(administration: Administration, request: TenantRequest) -> None:
-    """Say which of a tenant's names is another's. Raises: AdministrationError."""
+async def remove_tenant(administration: Administration, tenant_id: str, *, if_version: int | None = None) -> None:
+    """Remove a tenant and everything of it; all that it issued is dead. Raises: AdministrationError.
+
+    One of many clients is suspended first, and emptied in steps; cut off between, the call may be repeated.
+    """
+    administration.permit("tenants:write", tenant_id)
+    tenant = await administration.require_tenant(tenant_id)
+    if tenant.is_administrative:
+        raise LimitReached(f"tenant {tenant_id!r} is the administrative one, and stays")
+    if await administration.store.tenants.customers(tenant_id):
+        raise LimitReached(f"tenant {tenant_id!r} has customers; remove them first")
+    store = administration.acting("remove_tenant")
+    try:
+        with version_checked():
+            if len(await store.clients.page(tenant_id, "", CLIENTS_A_STEP)) == CLIENTS_A_STEP:
+                await store.tenants.change(tenant_id, {"is_suspended": True}, bump=True, if_version=if_version)
+                if_version = None
+                while await store.clients.remove_some(tenant_id, CLIENTS_A_STEP):
+                    await asyncio.sleep(PAUSE_S)
+            await store.tenants.remove(tenant_id, if_version=if_version)
+    except NotFound as error:
+        raise no_tenant(tenant_id) from error
+
+
+async def _change(
+    administration: Administration, verb: str, tenant_id: str, changes: TenantChanges, if_version: int | None
+) -> TenantRecord:
+    administration.permit("tenants:write", tenant_id)
+    tenant = await administration.require_tenant(tenant_id)
+    given = {
+        name: value
+        for name, value in msgspec.structs.asdict(changes).items()
+        if value is not msgspec.UNSET and (value is not None or name == "msp_id")
+    }
+    if set(given) & set(OF_THE_DEPLOYMENT):
+        administration.permit("tenants:write", None)
+    if "hosts" in given:
+        given["hosts"] = tuple(host.lower() for host in given["hosts"])
+    await _check_changed(administration, tenant, msgspec.structs.replace(tenant, **given))
+    try:
+        with version_checked():
+            return await administration.acting(verb).tenants.change(
+                tenant_id, given, bump=_ends_tokens(administration, tenant, changes), if_version=if_version
+            )
+    except NotFound as error:
+        raise no_tenant(tenant_id) from error
+    except AlreadyExists as error:
+        raise Taken(f"tenant {tenant_id!r}: another took its name at the same time") from error
+
+
+def _ends_tokens(administration: Administration, tenant: TenantRecord, changes: TenantChanges) -> bool:
+    is_mode_changed = changes.is_msp is not None and changes.is_msp != tenant.is_msp
+    dies_on = administration.rules[tenant.dialect].tokens_die_on
+    return bool(changes.is_suspended) or (is_mode_changed and "msp_mode_changed" in dies_on)
+
+
+async def _check_changed(administration: Administration, before: TenantRecord, after: TenantRecord) -> None:
+    """Check a tenant as it is to be. Raises: Malformed, Taken, LimitReached, SettingsError."""
+    check_issuer(after.issuer)
+    _check_hosts(after.hosts)
+    _check_audience(tenant_rules(administration.rules[after.dialect], after.token_rules, after.tenant_id))
+    if after.msp_id != before.msp_id or after.is_msp != before.is_msp:
+        await _check_parent(administration, after)
+        if not after.is_msp and await administration.store.tenants.customers(after.tenant_id):
+            raise LimitReached(f"tenant {after.tenant_id!r} has customers, and so stays an msp")
+    if after.is_administrative and after.is_suspended:
+        raise LimitReached(f"tenant {after.tenant_id!r} is the administrative one, and is never suspended")
+    await _require_free(administration, after, except_for=after.tenant_id)
+
+
+async def _check_parent(administration: Administration, tenant: TenantRequest | TenantRecord) -> None:
+    """Judge a tenant's msp, and what an msp may make of its customer. Raises: AdministrationError."""
+    if tenant.msp_id is None:
+        return
+    msp = await administration.require_tenant(tenant.msp_id)
+    if not msp.is_msp or tenant.is_msp or tenant.is_administrative:
+        raise Malformed(f"msp_id: {tenant.msp_id!r} is no msp tenant, or this tenant is more than a customer", "msp_id")
+    if administration.actor.tenants is None:
+        return
+    if tenant.hosts or tenant.is_default or urlsplit(tenant.issuer)[:2] != urlsplit(msp.issuer)[:2]:
+        raise PermissionRefused("a customer made by its msp has no hosts, and an issuer on the msp's origin")
+
+
+async def _require_free(administration: Administration, tenant: TenantRecord, *, except_for: str | None) -> None:
+    """Say which of a tenant's names is another's. Raises: Taken."""
     for other in await administration.store.tenants.list():
-        hosts = sorted({host.lower() for host in request.hosts} & set(other.hosts))
+        if other.tenant_id == except_for:
+            continue
+        hosts = sorted(set(tenant.hosts) & set(other.hosts))
         taken = {
-            "its id": other.tenant_id == request.tenant_id,
-            "the issuer": other.issuer == request.issuer,
+            "its id": other.tenant_id == tenant.tenant_id,
+            "the issuer": other.issuer == tenant.issuer,
             f"the host {', '.join(hosts)}": bool(hosts),
-            "the identifier": other.identifier is not None and other.identifier == request.identifier,
-            "the place of the default tenant": other.is_default and request.is_default,
+            "the identifier": other.identifier is not None and other.identifier == tenant.identifier,
+            "the place of the default tenant": other.is_default and tenant.is_default,
+            "the place of the administrative tenant": other.is_administrative and tenant.is_administrative,
         }
         for name, is_taken in taken.items():
             if is_taken:
-                raise AdministrationError(f"tenant {request.tenant_id!r}: {name} is taken by {other.tenant_id!r}")
+                by = f" by {other.tenant_id!r}" if administration.actor.reaches(other.tenant_id) else ""
+                raise Taken(f"tenant {tenant.tenant_id!r}: {name} is taken{by}")
 
 
 def _new_identifier(administration: Administration, dialect: str) -> str | None:
@@ -109,23 +277,32 @@ def _new_identifier(administration: Administration, dialect: str) -> str | None:
 
 def _check(administration: Administration, request: TenantRequest) -> None:
     if TENANT_ID.fullmatch(request.tenant_id) is None:
-        raise AdministrationError(f"tenant id {request.tenant_id!r}: wanted are a-z, 0-9 and -, at most 63")
+        raise Malformed(f"tenant id {request.tenant_id!r}: wanted are a-z, 0-9 and -, at most 63", "tenant_id")
     if request.dialect not in administration.dialects:
         known = ", ".join(sorted(administration.dialects))
-        raise AdministrationError(f"there is no dialect {request.dialect!r}; the dialects are: {known}")
+        raise Malformed(f"there is no dialect {request.dialect!r}; the dialects are: {known}", "dialect")
     check_issuer(request.issuer)
-    for host in request.hosts:
-        if HOST.fullmatch(host.lower()) is None:
-            raise AdministrationError(f"host {host!r}: wanted is a Host header's value, such as api.example.com:8443")
+    _check_hosts(tuple(host.lower() for host in request.hosts))
     if request.identifier is not None and IDENTIFIER.fullmatch(request.identifier) is None:
-        raise AdministrationError(f"identifier {request.identifier!r}: wanted are letters, digits, . _ -")
+        raise Malformed(f"identifier {request.identifier!r}: wanted are letters, digits, . _ -", "identifier")
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> None:
+    for host in hosts:
+        if HOST.fullmatch(host) is None:
+            raise Malformed(f"host {host!r}: wanted is a Host header's value, such as api.example.com:8443", "hosts")
+
+
+def _check_audience(rules: Rules) -> None:
+    """The management audience is given to clients one by one, each judged; never to a whole tenant."""
+    if MANAGEMENT_AUDIENCE in rules.token.audience:
+        raise Malformed(f"token rule audience: {MANAGEMENT_AUDIENCE} is for single clients", "token_rules")
 
 
 def check_issuer(issuer: str) -> None:
     """Check an issuer identifier: an absolute http(s) URL without query or fragment.
 
-    Raises:
-        AdministrationError
+    Raises: Malformed.
     RFC: 8414 section 2. Plain http is for loopback only.
     """
     try:
@@ -135,6 +312,6 @@ def check_issuer(issuer: str) -> None:
     except ValueError:
         is_url = is_plain = False
     if is_plain:
-        raise AdministrationError(f"issuer {issuer!r}: plain http is for loopback only (RFC 8414 section 2)")
+        raise Malformed(f"issuer {issuer!r}: plain http is for loopback only (RFC 8414 section 2)", "issuer")
     if not is_url or ISSUER.fullmatch(issuer) is None:
-        raise AdministrationError(f"issuer {issuer!r}: wanted is an http or https URL without query or fragment")
+        raise Malformed(f"issuer {issuer!r}: wanted is an http or https URL without query or fragment", "issuer")

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from mintmark.admin.administration import Administration
+from mintmark.admin.client_secrets import list_expiring_secrets, place_of_secret
 from mintmark.admin.keys import add_scheduled_key
 from mintmark.grants.rules import TokenRules, override_token_rules, tenant_rules
 from mintmark.protocol.errors import StoreUnavailable
@@ -24,6 +25,11 @@ PURGE_ROWS: Final = 250
 PURGE_PAUSE_S: Final = 0.02
 KEEP_EXPIRED_S: Final = 3600
 """How long what has expired is kept, so that an API that is shown it can tell it from what never was."""
+KEEP_EXPIRED_SECRETS_S: Final = 7 * 86_400
+"""How long an expired secret is still listed, so that its owner sees what has happened to it."""
+ANNOUNCED_FACT: Final = "secrets_announced_on"
+SECRETS_A_PAGE: Final = 500
+DAY_S: Final = 86_400
 RECLAIM_PAGES: Final = 32
 KEEP_FREE_PAGES: Final = 1000
 KEEP_FREE_SHARE: Final = 0.1
@@ -46,12 +52,42 @@ async def purge_expired(administration: Administration) -> int:
     Raises: StoreUnavailable.
     """
     removed = 0
-    while step := await administration.store.upkeep.purge(administration.now() - KEEP_EXPIRED_S, PURGE_ROWS):
+    store = administration.store
+    while step := await store.upkeep.purge(administration.now() - KEEP_EXPIRED_S, PURGE_ROWS):
+        removed += step
+        await asyncio.sleep(PURGE_PAUSE_S)
+    while step := await store.clients.remove_expired_secrets(administration.now() - KEEP_EXPIRED_SECRETS_S, PURGE_ROWS):
         removed += step
         await asyncio.sleep(PURGE_PAUSE_S)
     while await administration.store.upkeep.reclaim(RECLAIM_PAGES, keep=KEEP_FREE_PAGES, keep_share=KEEP_FREE_SHARE):
         await asyncio.sleep(PURGE_PAUSE_S)
     return removed
+
+
+async def announce_expiring_secrets(administration: Administration, notice_s: int) -> int:
+    """Log the secrets that expire within `notice_s` seconds, at the first call of a day (UTC); return how many.
+
+    Raises: StoreUnavailable.
+    """
+    today = str(administration.now() // DAY_S)
+    facts = administration.store.deployment
+    if await facts.find_fact(ANNOUNCED_FACT) == today:
+        return 0
+    count, after = 0, None
+    while page := await list_expiring_secrets(administration, within_s=notice_s, after=after, limit=SECRETS_A_PAGE):
+        for secret in page:
+            log.warning(
+                "secret_expires",
+                tenant_id=secret.tenant_id,
+                client_id=secret.client_id,
+                secret_id=secret.secret_id,
+                expires_at=secret.expires_at,
+                last_used_at=secret.last_used_at,
+            )
+        count, after = count + len(page), place_of_secret(page[-1])
+        await asyncio.sleep(0)
+    await facts.put_fact(ANNOUNCED_FACT, today)
+    return count
 
 
 async def tend_keys(administration: Administration, schedule: KeySchedule) -> None:
@@ -107,7 +143,7 @@ async def _destroy_outlived(administration: Administration, tenant: TenantRecord
     margin_s = await longest_lifetime_s(administration, tenant.tenant_id, rules.token) + CACHE_S
     for kid, end in ended.items():
         if end + margin_s < now:
-            await administration.store.keys.remove(tenant.tenant_id, kid)
+            await administration.acting("destroy_key").keys.remove(tenant.tenant_id, kid)
             log.info("key_destroyed", tenant_id=tenant.tenant_id, kid=kid)
 
 

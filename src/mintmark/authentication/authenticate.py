@@ -8,11 +8,13 @@ import msgspec
 
 from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.authentication.clients import ClientDirectory
+from mintmark.authentication.last_used import LastUsed
 from mintmark.authentication.secrets import SecretForm
 from mintmark.authentication.throttle import FailureThrottle
-from mintmark.protocol.errors import InvalidClient, InvalidRequest
+from mintmark.protocol.errors import InvalidClient, InvalidRequest, TemporarilyUnavailable
 from mintmark.protocol.messages import ClientCredentials
 from mintmark.protocol.secret import Secret
+from mintmark.store.events import AuditBuffer
 from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord
 
 
@@ -33,17 +35,30 @@ class Authenticator:
         verifier: SecretVerifier,
         *,
         throttle: FailureThrottle,
+        audit: AuditBuffer,
+        last_used: LastUsed,
         clock: Callable[[], float],
     ) -> None:
         self._clients = clients
         self._verifier = verifier
         self._throttle = throttle
+        self._audit = audit
+        self._last_used = last_used
         self._clock = clock
 
     async def authenticate_client(
-        self, seen: tuple[ClientCredentials, ...], tenant: TenantRecord, *, source: str, secret_form: SecretForm
+        self,
+        seen: tuple[ClientCredentials, ...],
+        tenant: TenantRecord,
+        *,
+        source: str,
+        secret_form: SecretForm,
+        expiry_skew_s: int = 0,
     ) -> AuthenticatedClient:
         """Prove who is asking, from all the credentials that a request carried.
+
+        Args:
+            expiry_skew_s: seconds for which an expired secret still authenticates.
 
         Raises:
             InvalidRequest: `two_credentials`.
@@ -54,20 +69,31 @@ class Authenticator:
         """
         credentials = select_credentials(seen)
         now = int(self._clock())
-        self._throttle.check(source, tenant.tenant_id, credentials.client_id, now)
+        self._check_throttle(source, tenant.tenant_id, credentials.client_id, now)
         was_kept = self._clients.is_kept(tenant.tenant_id, credentials.client_id)
         client = await self._find_client(tenant.tenant_id, credentials)
-        stored = live_secrets(client, now)
-        is_right = await self._verifier.verify(_readings(credentials), stored, secret_form)
-        if client is None or not is_right or client.is_disabled:
+        stored = live_secrets(client, now - expiry_skew_s)
+        right = await self._verifier.verify(_readings(credentials), stored, secret_form)
+        if client is None or right is None or client.is_disabled:
             self._throttle.record_failure(source, tenant.tenant_id, credentials.client_id, now)
             if was_kept:
                 # An unknown client costs a look into the store each time; so must one that is known.
                 await self._clients.read(tenant.tenant_id, credentials.client_id)
-            raise InvalidClient(_refusal(client, is_right), _describe(client))
+            reason = _refusal(client, is_right=right is not None)
+            self._audit.refused((now, tenant.tenant_id, client.client_id if client else "", reason, source))
+            raise InvalidClient(reason, _describe(client))
         if credentials.method not in client.authentication_methods:
+            self._audit.refused((now, tenant.tenant_id, client.client_id, "method_not_registered", source))
             raise InvalidClient("method_not_registered", f"client_id {client.client_id!r}")
+        self._last_used.note(right, now)
         return AuthenticatedClient(tenant, client, credentials.method)
+
+    def _check_throttle(self, source: str, tenant_id: str, client_id: str, now: int) -> None:
+        try:
+            self._throttle.check(source, tenant_id, client_id, now)
+        except TemporarilyUnavailable as error:
+            self._audit.refused((now, tenant_id, "", error.reason, source))
+            raise
 
     async def _find_client(self, tenant_id: str, credentials: ClientCredentials) -> ClientRecord | None:
         client = await self._clients.find(tenant_id, credentials.client_id)
@@ -116,7 +142,7 @@ def _readings(credentials: ClientCredentials) -> tuple[Secret, ...]:
     return tuple([way.client_secret for way in ways if way.client_secret is not None])
 
 
-def _refusal(client: ClientRecord | None, is_right: bool) -> str:
+def _refusal(client: ClientRecord | None, *, is_right: bool) -> str:
     if client is None:
         return "unknown_client"
     return "disabled_client" if is_right else "wrong_secret"

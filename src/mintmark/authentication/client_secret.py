@@ -14,7 +14,7 @@ from typing import Final
 
 import argon2
 
-from mintmark.authentication.comparison import matches_any
+from mintmark.authentication.comparison import find_match
 from mintmark.authentication.keyed_hash import KeyedHash
 from mintmark.authentication.secrets import SecretForm, generate_secret, is_generated
 from mintmark.protocol.errors import TemporarilyUnavailable
@@ -44,8 +44,10 @@ class SecretVerifier:
         self._remembered: OrderedDict[str, str] = OrderedDict()
         self._nobody = hash_chosen_secret(generate_secret())
 
-    async def verify(self, presented: tuple[Secret, ...], stored: tuple[SecretRecord, ...], form: SecretForm) -> bool:
-        """Tell whether one reading of the presented secret is one of those stored.
+    async def verify(
+        self, presented: tuple[Secret, ...], stored: tuple[SecretRecord, ...], form: SecretForm
+    ) -> SecretRecord | None:
+        """Return the stored secret that one reading of the presented secret is, or None.
 
         Args:
             presented: the readings of one presented secret (form-decoded, and as sent).
@@ -57,19 +59,20 @@ class SecretVerifier:
         """
         hashes = [self._keyed_hash.hash_secret(secret.encoded()) for secret in presented]
         known = [row.hash if row.kind == "hmac-sha256" else self._remembered.get(row.hash, "") for row in stored]
-        is_right = False
+        right = None
         for keyed in hashes:
-            is_right |= matches_any(keyed, known)
-        if is_right or all(is_generated(secret, form) for secret in presented):
-            return is_right
-        chosen = next((row.hash for row in stored if row.kind == "argon2id"), None)
+            index = find_match(keyed, known)
+            right = right if index is None else stored[index]
+        if right is not None or all(is_generated(secret, form) for secret in presented):
+            return right
+        chosen = next((row for row in stored if row.kind == "argon2id"), None)
         for secret, keyed in zip(presented, hashes, strict=True):
-            matches = await self._verify_slowly(chosen or self._nobody, secret)
+            matches = await self._verify_slowly(chosen.hash if chosen else self._nobody, secret)
             # Where there is no chosen secret the work is done all the same, and whatever comes of it proves nothing.
             if matches and chosen is not None:
-                self._remember(chosen, keyed)
-                is_right = True
-        return is_right
+                self._remember(chosen.hash, keyed)
+                right = chosen
+        return right
 
     async def _verify_slowly(self, phc: str, secret: Secret) -> bool:
         if self._waiting >= MAX_WAITING:

@@ -11,9 +11,9 @@ def is_same(left: bytes, right: bytes) -> bool:
     return hmac.compare_digest(left, right)
 
 
-def matches_any(presented: str, stored: Iterable[str]) -> bool:
-    """Tell whether a hash is among those stored, without leaving early. Both sides are ASCII text."""
-    found = False
-    for candidate in stored:
-        found |= hmac.compare_digest(presented, candidate)
+def find_match(presented: str, stored: Iterable[str]) -> int | None:
+    """Return which of those stored a hash is, or None, without leaving early. Both sides are ASCII text."""
+    found = None
+    for index, candidate in enumerate(stored):
+        found = index if hmac.compare_digest(presented, candidate) else found
     return found

@@ -19,6 +19,7 @@ NOUNS: Final = {
     "token": "ask any server of any dialect for a token",
     "dialect": "list, show and check dialect files",
     "keys": "list and add signing and encryption keys",
+    "audit": "read and verify the audit log",
 }
 INTERRUPTED: Final = 130
 SERVER_EXTRA: Final = "this command needs the server; install it with: pip install 'mintmark[server]'"

@@ -10,11 +10,17 @@ from typing import Any
 import msgspec
 
 from mintmark.admin.administration import Administration, AdministrationError
+from mintmark.admin.client_secrets import (
+    add_secret,
+    list_expiring_secrets,
+    remove_secret,
+    reset_secret,
+    rotate_secret,
+)
 from mintmark.admin.clients import (
     METHODS,
     ClientChanges,
     ClientRequest,
-    add_secret,
     change_client,
     check_clients,
     disable_client,
@@ -22,26 +28,28 @@ from mintmark.admin.clients import (
     register_client,
     register_clients,
     remove_client,
-    remove_secret,
     require_client,
-    reset_secret,
 )
 from mintmark.cli.options import (
     add_command,
     add_json,
     add_noun,
     add_token_rules,
+    format_moment,
     parse_token_rules,
     print_json,
+    print_lines,
     print_table,
     with_deployment,
 )
 from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord
 
+SHOWN_OF_SECRET = ("tenant_id", "client_id", "secret_id", "label", "created_at", "expires_at", "last_used_at")
 IMPORT_BATCH = 5_000
 RESOURCE_HELP = "audience for which it may introspect, as a resource server (repeatable)"
 MAX_PAGE = 10_000
+MAX_SECONDS = 10 * 365 * 86_400
 
 
 class ImportLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,14 +88,41 @@ def add_parser(parsers: Any) -> None:
     update.add_argument("--scope", help="space-separated scope-tokens that it may have")
     update.add_argument("--audience", action="append", help='audience of its tokens (repeatable; "": none)')
     update.add_argument("--resource", action="append", help=RESOURCE_HELP)
+    text = "give a client a new secret, shown once; all older ones expire by themselves after an overlap"
+    rotating = _add_on_client(commands, "rotate-secret", run_rotate_secret, text)
+    rotating.add_argument(
+        "--overlap",
+        type=_read_seconds,
+        metavar="SECONDS",
+        help="for how long the older ones go on; 0: not at all (default: 86400, or 0 where the system has no overlap)",
+    )
+    _add_secret_options(rotating)
+    text = "list the secrets that expire soon, the soonest first"
+    expiring = add_command(commands, "expiring", run_expiring, text=text, example="mintmark client expiring --days 30")
+    expiring.add_argument("--tenant", help="of this tenant alone")
+    expiring.add_argument("--days", type=_read_limit, default=14, help="within so many days (default: 14)")
+    add_json(expiring)
     text = "replace all secrets of a client by a new one, shown once"
     add_json(_add_on_client(commands, "reset-secret", run_reset_secret, text))
     _add_on_client(commands, "remove", run_remove, "remove a client and its secrets")
     secret = _add_on_client(commands, "add-secret", run_add_secret, "give a client one more secret, shown once")
-    secret.add_argument("--label", default="", help="a note on what it is for")
-    add_json(secret)
+    _add_secret_options(secret)
     removing = _add_on_client(commands, "remove-secret", run_remove_secret, "remove a secret")
     removing.add_argument("secret_id")
+
+
+def _add_secret_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--label", default="", help="a note on what it is for")
+    parser.add_argument(
+        "--expires-in", type=_read_seconds, metavar="SECONDS", help="let the new secret expire (default: it does not)"
+    )
+    add_json(parser)
+
+
+def _read_seconds(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= MAX_SECONDS):
+        raise argparse.ArgumentTypeError(f"must be from 0 to {MAX_SECONDS} seconds")
+    return int(text)
 
 
 def _read_limit(text: str) -> int:
@@ -233,8 +268,11 @@ def run_show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(describe_client(client))
         return 0
-    for name, value in describe_client(client).items():
-        print(f"{name}: {value}")
+    print_lines({name: value for name, value in describe_client(client).items() if name != "secrets"})
+    for secret in client.secrets:
+        times = [(name, getattr(secret, name)) for name in ("created_at", "expires_at", "last_used_at")]
+        told = [f"{name} {format_moment(at)}" for name, at in times if at is not None]
+        print("secret: " + ", ".join(filter(None, [secret.secret_id, secret.label, *told])))
     return 0
 
 
@@ -288,10 +326,58 @@ def run_remove(arguments: argparse.Namespace) -> int:
 def run_add_secret(arguments: argparse.Namespace) -> int:
     """Add a secret."""
     record, secret = with_deployment(
-        arguments, lambda one: add_secret(one, arguments.tenant, arguments.client_id, label=arguments.label)
+        arguments,
+        lambda one: add_secret(
+            one,
+            arguments.tenant,
+            arguments.client_id,
+            label=arguments.label,
+            expires_at=_read_expiry(one, arguments.expires_in),
+        ),
     )
     shown = {"secret_id": record.secret_id, "client_secret": secret.reveal()}
     _show_once(shown, as_json=arguments.json)
+    return 0
+
+
+def run_rotate_secret(arguments: argparse.Namespace) -> int:
+    """Rotate a client's secret."""
+    record, secret = with_deployment(
+        arguments,
+        lambda one: rotate_secret(
+            one,
+            arguments.tenant,
+            arguments.client_id,
+            overlap_s=arguments.overlap,
+            label=arguments.label,
+            expires_at=_read_expiry(one, arguments.expires_in),
+        ),
+    )
+    shown = {"secret_id": record.secret_id, "client_secret": secret.reveal()}
+    _show_once(shown, as_json=arguments.json)
+    return 0
+
+
+def _read_expiry(administration: Administration, expires_in_s: int | None) -> int | None:
+    return None if expires_in_s is None else administration.now() + expires_in_s
+
+
+def run_expiring(arguments: argparse.Namespace) -> int:
+    """List secrets that expire soon."""
+    within_s = arguments.days * 86_400
+    found = with_deployment(
+        arguments, lambda one: list_expiring_secrets(one, arguments.tenant, within_s=within_s, limit=MAX_PAGE)
+    )
+    shown = [{name: getattr(secret, name) for name in SHOWN_OF_SECRET} for secret in found]
+    if arguments.json:
+        print_json(shown)
+    else:
+        names = ("tenant_id", "client_id", "secret_id", "label")
+        rows = [
+            (*(one[name] for name in names), format_moment(one["expires_at"]), format_moment(one["last_used_at"]))
+            for one in shown
+        ]
+        print_table(("TENANT", "CLIENT_ID", "SECRET_ID", "LABEL", "EXPIRES", "LAST USED"), rows)
     return 0
 
 

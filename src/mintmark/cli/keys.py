@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from mintmark.cli.options import (
     add_command,
     add_json,
     add_noun,
+    format_moment,
     print_json,
     print_table,
     read_settings,
@@ -68,7 +68,7 @@ def run_list(arguments: argparse.Namespace) -> int:
         print_json(shown)
     else:
         names = ("kid", "tenant_id", "use", "alg", "state")
-        rows = [(*(one[name] for name in names), _date(one["active_from"])) for one in shown]
+        rows = [(*(one[name] for name in names), format_moment(one["active_from"])) for one in shown]
         print_table(("KID", "TENANT", "USE", "ALG", "STATE", "SIGNS FROM"), rows)
     return 0
 
@@ -77,10 +77,6 @@ def describe_key(key: KeyRecord, siblings: list[KeyRecord], now: int) -> dict[st
     """Return what may be shown of a key: all but its private half."""
     shown = {name: getattr(key, name) for name in KeyRecord.__struct_fields__ if name != "sealed"}
     return shown | {"state": describe_key_state(key, siblings, now)}
-
-
-def _date(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def run_rotate(arguments: argparse.Namespace) -> int:
@@ -111,7 +107,7 @@ def _print_key(key: KeyRecord, *, as_json: bool) -> int:
     if as_json:
         print_json(describe_key(key, [key], int(time.time())))
     else:
-        print(f"key {key.kid} ({key.alg}) of tenant {key.tenant_id} signs from {_date(key.active_from)}")
+        print(f"key {key.kid} ({key.alg}) of tenant {key.tenant_id} signs from {format_moment(key.active_from)}")
     return 0
 
 

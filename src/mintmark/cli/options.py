@@ -8,6 +8,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -116,6 +117,26 @@ def print_json(value: Any) -> None:
     """Print a value as JSON."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
     print()
+
+
+def print_lines(values: Mapping[str, Any]) -> None:
+    """Print what is said of a thing, a line each, for a person; what is empty is left out."""
+    for name, value in values.items():
+        if value not in ("", (), {}, None, False):
+            print(f"{name}: {format_moment(value) if name.endswith('_at') else _text_of(value)}")
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={_text_of(one)}" for name, one in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(value) if isinstance(value, (tuple, list)) else str(value)
+
+
+def format_moment(seconds: int | None) -> str:
+    """Return a moment (seconds since 1970-01-01T00:00:00Z) in UTC as ISO 8601 writes it; None: nothing."""
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

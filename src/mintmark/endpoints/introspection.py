@@ -53,7 +53,11 @@ class IntrospectionEndpoint:
             inquiry = decode_token_inquiry(request)
             tenant = route.select_tenant(None)
             caller = await self._authenticator.authenticate_client(
-                inquiry.credentials, tenant.record, source=request.source, secret_form=tenant.rules.client_secret_form
+                inquiry.credentials,
+                tenant.record,
+                source=request.source,
+                secret_form=tenant.rules.client_secret_form,
+                expiry_skew_s=tenant.rules.secrets.expiry_skew_s,
             )
             if inquiry.token is None:
                 raise InvalidRequest("missing_token")

@@ -54,7 +54,7 @@ def make_introspection_endpoint(parts: Parts) -> IntrospectionEndpoint:
 
 def make_revocation_endpoint(parts: Parts) -> RevocationEndpoint:
     """Make the revocation endpoint."""
-    return RevocationEndpoint(parts.authenticator, parts.verifier, parts.ledger, parts.outcomes)
+    return RevocationEndpoint(parts.authenticator, parts.verifier, parts.ledger, parts.outcomes, clock=parts.clock)
 
 
 def make_endpoints(parts: Parts) -> dict[str, Endpoint]:

@@ -6,6 +6,7 @@ RFC: 7009.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -35,12 +36,19 @@ class RevocationEndpoint:
     """Answers revocation requests."""
 
     def __init__(
-        self, authenticator: Authenticator, verifier: TokenVerifier, ledger: TokenLedger, outcomes: Outcomes
+        self,
+        authenticator: Authenticator,
+        verifier: TokenVerifier,
+        ledger: TokenLedger,
+        outcomes: Outcomes,
+        *,
+        clock: Callable[[], float],
     ) -> None:
         self._authenticator = authenticator
         self._verifier = verifier
         self._ledger = ledger
         self._outcomes = outcomes
+        self._clock = clock
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Revoke; a token that is not alive is no error. RFC: 7009 sections 2.1, 2.2."""
@@ -50,7 +58,11 @@ class RevocationEndpoint:
             callback = inquiry.callback
             tenant = route.select_tenant(None)
             caller = await self._authenticator.authenticate_client(
-                inquiry.credentials, tenant.record, source=request.source, secret_form=tenant.rules.client_secret_form
+                inquiry.credentials,
+                tenant.record,
+                source=request.source,
+                secret_form=tenant.rules.client_secret_form,
+                expiry_skew_s=tenant.rules.secrets.expiry_skew_s,
             )
             if inquiry.token is None:
                 raise InvalidRequest("missing_token")
@@ -68,7 +80,7 @@ class RevocationEndpoint:
             return None
         if live.client_id != caller.client.client_id:
             raise UnauthorizedClient("token_of_another_client", f"client_id {caller.client.client_id!r}")
-        await self._ledger.revoke(live)
+        await self._ledger.revoke(live, int(self._clock()))
         log.info("token_revoked", tenant_id=tenant_id, client_id=live.client_id, kind=live.kind)
         return live
 

@@ -62,6 +62,7 @@ class TokenEndpoint:
                 tenant.record,
                 source=request.source,
                 secret_form=tenant.rules.client_secret_form,
+                expiry_skew_s=tenant.rules.secrets.expiry_skew_s,
             )
             grant = self.authorize_grant(client, token_request, tenant.rules, presented)
             response = await self._issue(grant)

@@ -13,7 +13,7 @@ from mintmark.grants.refresh_token import PresentedGrant, grant_refresh_token
 from mintmark.grants.rules import CLIENT_ID, ISSUER, Rules, TokenRules, client_rules
 from mintmark.protocol.errors import InvalidRequest, UnauthorizedClient, UnsupportedGrantType
 from mintmark.protocol.messages import TokenRequest
-from mintmark.store.records import TokenRecord
+from mintmark.store.records import ClientRecord, TokenRecord
 
 ScopeDecision = Callable[[AuthenticatedClient, TokenRequest, Rules, TokenRules, PresentedGrant], tuple[str, ...]]
 
@@ -81,16 +81,16 @@ def authorize_grant(
         tenant.generation,
         registered.generation,
         scope,
-        _audience(client, token),
+        token_audience(registered, tenant.issuer, token),
         rules,
         token,
         presented.refresh if grant_type == "refresh_token" else None,
     )
 
 
-def _audience(client: AuthenticatedClient, token: TokenRules) -> tuple[str, ...]:
+def token_audience(client: ClientRecord, issuer: str, token: TokenRules) -> tuple[str, ...]:
     """The client's registered audience, else the rule's; never empty. RFC: 9068 section 2.2."""
-    if client.client.audience:
-        return client.client.audience
-    stands_for = {ISSUER: client.tenant.issuer, CLIENT_ID: client.client.client_id}
+    if client.audience:
+        return client.audience
+    stands_for = {ISSUER: issuer, CLIENT_ID: client.client_id}
     return tuple(stands_for.get(name, name) for name in token.audience)

@@ -30,10 +30,13 @@ ClaimValue = Literal[
     "jwt_id",
     "encrypted_scope",
 ]
-Event = Literal["secret_reset", "client_changed"]
+Event = Literal["secret_reset", "client_changed", "client_modified", "msp_mode_changed"]
+"""`client_changed`: what a client may have; `client_modified`: whatever of it, its name too."""
 HeaderName = Literal["typ", "alg", "kid"]
 
 MAX_LIFETIME_S = 10 * 365 * 86_400
+MAX_LIVE_SECRETS = 5
+MAX_SKEW_S = 600
 MIN_TOKEN_BITS = 128
 BITS_A_CHARACTER: Mapping[Alphabet, float] = {
     "hex": 4,
@@ -121,6 +124,19 @@ class IdTokenForm(JwtForm, frozen=True, kw_only=True, eq=False):
     typ: str = "JWT"
 
 
+class SecretRules(_Table, frozen=True, kw_only=True):
+    """How a client's secrets live beside each other."""
+
+    max_live: int = 5
+    """Secrets that a client may have at once; expired ones do not count."""
+    overlap: bool = True
+    """Rotated secrets may go on beside the new one for a while; else it takes their place at once."""
+    newest_stays: bool = False
+    """The newest secret cannot be removed."""
+    expiry_skew_s: int = 0
+    """Seconds for which an expired secret still authenticates: other clocks may be late."""
+
+
 class Rules(_Table, frozen=True, kw_only=True):
     """All that a system does."""
 
@@ -137,6 +153,7 @@ class Rules(_Table, frozen=True, kw_only=True):
     client_secret_form: SecretForm
     tokens_die_on: tuple[Event, ...] = ("client_changed",)
     """What ends every token of a client at once, beside its suspension and removal."""
+    secrets: SecretRules = SecretRules()
     token: TokenRules
     opaque: OpaqueForm
     jwt: JwtForm
@@ -155,6 +172,7 @@ def parse_rules(definition: DialectDefinition, origin: str) -> Rules:
         faults += _form_faults("refresh_token", rules.refresh_token)
     if rules.id_token:
         faults += _claim_faults("id_token", rules.id_token.claims)
+    faults += [f"secrets.{fault}" for fault in _secret_faults(rules.secrets)]
     faults += [f"token.{fault}" for fault in _token_faults(rules.token)]
     faults += [f"token.{fault}" for fault in _companion_faults(rules)]
     if faults:
@@ -203,6 +221,17 @@ def _companion_faults(rules: Rules) -> list[str]:
         faults.append("form: not jwt where a refresh token goes with the token: the two must die together")
     if rules.id_token and rules.id_token.typ == rules.token.typ:
         faults.append("typ: the id_token's own, and so neither could be told from the other")
+    return faults
+
+
+def _secret_faults(rules: SecretRules) -> list[str]:
+    faults = []
+    if not 1 <= rules.max_live <= MAX_LIVE_SECRETS:
+        faults.append(f"max_live: must be from 1 to {MAX_LIVE_SECRETS}")
+    if rules.overlap and rules.max_live == 1:
+        faults.append("overlap: needs a max_live of 2 or more")
+    if not 0 <= rules.expiry_skew_s <= MAX_SKEW_S:
+        faults.append(f"expiry_skew_s: must be from 0 to {MAX_SKEW_S} seconds")
     return faults
 
 

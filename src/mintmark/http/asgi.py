@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final, Protocol
 
@@ -18,10 +19,17 @@ from mintmark.protocol.http import HttpRequest, HttpResponse
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Mount = tuple[str, Callable[[dict[str, Any], Receive, Send], Awaitable[None]]]
+"""A path, and the ASGI application that answers there and below."""
 
 MAX_BODY_OCTETS: Final = 64 * 1024
 MAX_DISCARDED_OCTETS: Final = 1024 * 1024
 NOT_FOUND: Final = HttpResponse(404, ((b"content-type", b"application/json"),), b'{"error":"not_found"}')
+TLS_REQUIRED: Final = HttpResponse(
+    403,
+    ((b"content-type", b"application/problem+json"),),
+    b'{"type":"urn:mintmark:problem:tls-required","title":"This server is to be reached over TLS only.","status":403}',
+)
 CLOSE: Final = (b"connection", b"close")
 
 
@@ -40,7 +48,11 @@ class Present(Protocol):
 
 
 class AsgiApp:
-    """The ASGI application. `router` is replaced as a whole when the tenants change."""
+    """The ASGI application. `router` is replaced as a whole when the tenants change.
+
+    Args:
+        mounts: what answers where the router finds nothing; the first whose path fits.
+    """
 
     def __init__(
         self,
@@ -52,6 +64,7 @@ class AsgiApp:
         observe: Observe,
         probes: Probes,
         present: Present,
+        mounts: Sequence[Mount] = (),
     ) -> None:
         self.router = router
         self._endpoints = endpoints
@@ -60,6 +73,7 @@ class AsgiApp:
         self._observe = observe
         self._probes = probes
         self._present = present
+        self._mounts = mounts
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -69,15 +83,16 @@ class AsgiApp:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path: str = scope["path"]
         route = self.router.find(host, path)
-        if route is None:
-            response = await self._probes.answer(path) or self._nothing_here(host, path, headers)
-        else:
+        if route is not None:
             began = perf_counter()
             response = await self._answer(scope, headers, receive, route)
             self._observe(perf_counter() - began, route.endpoint)
-        length = (b"content-length", b"%d" % len(response.body))
-        await send({"type": "http.response.start", "status": response.status, "headers": (length, *response.headers)})
-        await send({"type": "http.response.body", "body": response.body})
+            await write_response(response, send)
+        elif (mounted := self._find_mount(path)) is not None:
+            await self._pass_on(scope, headers, receive, send, mounted)
+        else:
+            response = await self._probes.answer(path) or self._nothing_here(host, path, headers)
+            await write_response(response, send)
 
     async def _answer(
         self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], receive: Receive, route: Route
@@ -97,10 +112,33 @@ class AsgiApp:
         except Exception as fault:
             return route.refuse(self._outcomes.failed(fault, scope["path"], headers, route), headers)
 
+    def _find_mount(self, path: str) -> Mount | None:
+        return next((one for one in self._mounts if path == one[0] or path.startswith(one[0] + "/")), None)
+
+    async def _pass_on(
+        self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], receive: Receive, send: Send, mounted: Mount
+    ) -> None:
+        """Let a mount answer. The `client` that it sees is the caller as `ProxyTrust` tells it."""
+        try:
+            source = self._trust.source_of(scope, headers)
+        except OAuthError:
+            await write_response(TLS_REQUIRED, send)
+            return
+        # A request begins outside of any task (`exchange.py`); what a web framework does needs one.
+        await asyncio.sleep(0)
+        await mounted[1]({**scope, "client": (source, 0)}, receive, send)
+
     def _nothing_here(self, host: str, path: str, headers: Mapping[bytes, bytes]) -> HttpResponse:
         dialect = self.router.owner_of_unknown_path(host, path)
         answer = NOT_FOUND if dialect is None else dialect.encode_error(InvalidRequest("unknown_path"))
         return answer.with_headers(correlation_header(headers))
+
+
+async def write_response(response: HttpResponse, send: Send) -> None:
+    """Write a whole answer."""
+    length = (b"content-length", b"%d" % len(response.body))
+    await send({"type": "http.response.start", "status": response.status, "headers": (length, *response.headers)})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:

@@ -48,6 +48,10 @@ class NotFound(StoreError):
     """There is no record with this key."""
 
 
+class StaleVersion(StoreError):
+    """The record is of another version than the one that the change was made for: somebody else changed it."""
+
+
 class OAuthError(MintmarkError):
     """A refusal in the terms of OAuth.
 

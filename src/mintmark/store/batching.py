@@ -24,7 +24,7 @@ from mintmark.store.bell import Bell
 from mintmark.store.faults import read_fault
 from mintmark.store.prepared import PreparedInsert
 from mintmark.store.records import TokenRecord
-from mintmark.store.sqlite import BEGIN, OPENED_ELSEWHERE, WriteLock
+from mintmark.store.sqlite import BEGIN, OPENED_ELSEWHERE, SYNCED, UNSYNCED, WriteLock
 from mintmark.store.tables import TOKEN
 
 Result = TypeVar("Result")
@@ -46,11 +46,12 @@ ADD_TOKENS: Final = PreparedInsert(insert(TOKEN))
 class Job:
     """What one caller waits for: rows to add, or work to do."""
 
-    __slots__ = ("future", "is_begun", "loop", "rows", "work")
+    __slots__ = ("future", "is_begun", "is_synced", "loop", "rows", "work")
 
-    def __init__(self, rows: Sequence[TokenRecord], work: Work | None) -> None:
+    def __init__(self, rows: Sequence[TokenRecord], work: Work | None, *, is_synced: bool = True) -> None:
         self.rows = rows
         self.work = work
+        self.is_synced = is_synced
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
         self.is_begun = False
@@ -100,14 +101,17 @@ class GroupCommit:
         if rows:
             await self._submit(Job(rows, None))
 
-    async def run(self, work: Callable[[Connection], Result]) -> Result:
+    async def run(self, work: Callable[[Connection], Result], *, is_synced: bool = True) -> Result:
         """Do this work in a transaction, and return what it returned when that is on disk.
 
         Work may be done again from the start when a neighbour in the batch failed.
 
+        Args:
+            is_synced: False: return when every process sees it; the next commit that is synced takes it to the disk.
+
         Raises: AlreadyExists, NotFound, StoreUnavailable, and what `work` raises.
         """
-        return cast(Result, await self._submit(Job((), work)))
+        return cast(Result, await self._submit(Job((), work, is_synced=is_synced)))
 
     async def close(self) -> None:
         """Take no more, finish what waits, and let go of the database."""
@@ -219,6 +223,19 @@ class GroupCommit:
         if len(rows) <= MAX_ROWS and all(job.work is None for job in batch):
             add_tokens(self._connection, rows)
             return [None] * len(batch)
+        if any(job.is_synced for job in batch):
+            return self._transact(batch, rows)
+        self._connection.exec_driver_sql(UNSYNCED)
+        try:
+            return self._transact(batch, rows)
+        except BaseException:
+            # First of all: nothing can be set inside a transaction.
+            self._roll_back()
+            raise
+        finally:
+            self._connection.exec_driver_sql(SYNCED)
+
+    def _transact(self, batch: Sequence[Job], rows: Sequence[TokenRecord]) -> list[object]:
         self._connection.exec_driver_sql(BEGIN)
         add_tokens(self._connection, rows)
         results = [job.work(self._connection) if job.work else None for job in batch]

@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from mintmark.protocol.errors import NotFound
-from mintmark.store.batching import GroupCommit
-from mintmark.store.deployment import new_generation, revised
+from mintmark.protocol.errors import NotFound, StaleVersion
+from mintmark.store.client_secrets import erase_expired, read_expiring, write_used
+from mintmark.store.deployment import new_generation
 from mintmark.store.json_text import read_names, read_object, write_json
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
-from mintmark.store.records import ClientRecord, SecretRecord
+from mintmark.store.records import ClientRecord, SecretPlace, SecretRecord
 from mintmark.store.tables import CLIENT, CLIENT_SECRET, REUSE_SLOT
+from mintmark.store.writing import Shown, Subject, Writing
 
 IS_CLIENT: Final = (
     CLIENT.c.tenant_id == bindparam("of_tenant"),
@@ -30,6 +32,7 @@ SECRET_COLUMNS: Final = (
     CLIENT_SECRET.c.label,
     CLIENT_SECRET.c.created_at,
     CLIENT_SECRET.c.expires_at,
+    CLIENT_SECRET.c.last_used_at,
 )
 SECRETS_START: Final = len(CLIENT.c)
 CLIENT_ID: Final = list(CLIENT.c).index(CLIENT.c.client_id)
@@ -60,21 +63,38 @@ PAGE: Final = (
     )
     .order_by(ON_PAGE.c.client_id, *NEWEST_FIRST)
 )
+COUNT: Final = select(func.count()).select_from(CLIENT).where(CLIENT.c.tenant_id == bindparam("of_tenant"))
+LAST_BEFORE: Final = (
+    select(CLIENT.c.client_id)
+    .where(CLIENT.c.tenant_id == bindparam("of_tenant"))
+    .order_by(CLIENT.c.client_id)
+    .offset(bindparam("behind"))
+    .limit(1)
+)
 ADD: Final = insert(CLIENT)
 ADD_SECRET: Final = insert(CLIENT_SECRET)
-CHANGE: Final = update(CLIENT).where(*IS_CLIENT)
+CHANGE: Final = update(CLIENT).where(*IS_CLIENT).values(version=CLIENT.c.version + 1)
 REMOVE: Final = delete(CLIENT).where(*IS_CLIENT)
+REMOVE_SOME: Final = delete(CLIENT).where(
+    CLIENT.c.tenant_id == bindparam("of_tenant"),
+    CLIENT.c.client_id.in_(
+        select(CLIENT.c.client_id).where(CLIENT.c.tenant_id == bindparam("of_tenant")).limit(bindparam("at_most"))
+    ),
+)
 REMOVE_SLOTS: Final = delete(REUSE_SLOT).where(
     REUSE_SLOT.c.tenant_id == bindparam("of_tenant"), REUSE_SLOT.c.client_id == bindparam("of_client")
 )
-REMOVE_SECRETS: Final = delete(CLIENT_SECRET).where(
-    CLIENT_SECRET.c.tenant_id == bindparam("of_tenant"), CLIENT_SECRET.c.client_id == bindparam("of_client")
-)
-REMOVE_SECRET: Final = delete(CLIENT_SECRET).where(
+OF_CLIENT: Final = (
     CLIENT_SECRET.c.tenant_id == bindparam("of_tenant"),
     CLIENT_SECRET.c.client_id == bindparam("of_client"),
-    CLIENT_SECRET.c.secret_id == bindparam("of_secret"),
 )
+REMOVE_SECRETS: Final = delete(CLIENT_SECRET).where(*OF_CLIENT)
+EXPIRE_SECRETS: Final = (
+    update(CLIENT_SECRET)
+    .where(*OF_CLIENT, CLIENT_SECRET.c.expires_at.is_(None) | (CLIENT_SECRET.c.expires_at > bindparam("at_latest")))
+    .values(expires_at=bindparam("at_latest"))
+)
+REMOVE_SECRET: Final = delete(CLIENT_SECRET).where(*OF_CLIENT, CLIENT_SECRET.c.secret_id == bindparam("of_secret"))
 
 CHANGEABLE: Final[Mapping[str, Callable[[Any], object]]] = {
     "client_name": str,
@@ -85,16 +105,23 @@ CHANGEABLE: Final[Mapping[str, Callable[[Any], object]]] = {
     "audience": write_json,
     "token_rules": write_json,
     "resources": write_json,
+    "role": str,
+    "all_sites": bool,
+    "sites": write_json,
+    "all_customers": bool,
+    "customers": write_json,
 }
 """The columns that a change may name, and how each is written."""
+
+SHOWN_OF_SECRET: Final = ("secret_id", "label", "created_at", "expires_at")
 
 
 class SqlClients:
     """Implements `interface.ClientStore`."""
 
-    def __init__(self, reader: Reader, writer: GroupCommit) -> None:
+    def __init__(self, reader: Reader, writing: Writing) -> None:
         self._reader = reader
-        self._writer = writer
+        self._writing = writing
 
     async def add(self, clients: Sequence[ClientRecord]) -> None:
         """Add clients with their secrets, all or none.
@@ -104,7 +131,8 @@ class SqlClients:
         Raises: AlreadyExists, NotFound (the tenant), StoreUnavailable.
         """
         if clients:
-            await self._writer.run(revised(partial(write_clients, clients=clients)))
+            made = [about(one.tenant_id, one.client_id)._replace(is_new=True) for one in clients]
+            await self._writing.change(partial(write_clients, clients=clients), *made)
 
     async def find(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return the client with its secrets, newest first, or None. Raises: StoreUnavailable."""
@@ -114,36 +142,98 @@ class SqlClients:
         """Return up to `limit` clients whose id sorts after `after`, by id. Raises: StoreUnavailable."""
         return await self._reader.run(read_page, tenant_id, after, limit)
 
+    async def grid(self, tenant_id: str, offset: int, limit: int) -> tuple[int, list[ClientRecord]]:
+        """Return how many clients there are, and `limit` of them by id from an offset on. Raises: StoreUnavailable."""
+        return await self._reader.run(read_grid, tenant_id, offset, limit)
+
     async def change(
-        self, tenant_id: str, client_id: str, changes: Mapping[str, Any], *, bump: bool = False
+        self,
+        tenant_id: str,
+        client_id: str,
+        changes: Mapping[str, Any],
+        *,
+        bump: bool = False,
+        if_version: int | None = None,
     ) -> ClientRecord:
         """Write the named fields, and with `bump` a new generation; return the client as it is then.
 
-        Raises: NotFound, StoreUnavailable.
+        Raises: NotFound, StaleVersion, StoreUnavailable.
         """
-        change = partial(change_client, tenant_id=tenant_id, client_id=client_id, changes=changes, bump=bump)
-        return await self._writer.run(revised(change))
+        work = partial(change_client, named=Named(tenant_id, client_id, if_version), changes=changes, bump=bump)
+        return await self._writing.change(work, about(tenant_id, client_id))
 
     async def bump_generation(self, tenant_id: str, client_id: str) -> None:
         """Give the client a new generation. Raises: NotFound, StoreUnavailable."""
         await self.change(tenant_id, client_id, {}, bump=True)
 
-    async def remove(self, tenant_id: str, client_id: str) -> None:
-        """Remove the client, its secrets and its reuse slots. Raises: NotFound, StoreUnavailable."""
-        await self._writer.run(revised(partial(erase_client, tenant_id=tenant_id, client_id=client_id)))
+    async def remove(self, tenant_id: str, client_id: str, *, if_version: int | None = None) -> None:
+        """Remove the client, its secrets and its reuse slots. Raises: NotFound, StaleVersion, StoreUnavailable."""
+        work = partial(erase_client, named=Named(tenant_id, client_id, if_version))
+        await self._writing.change(work, about(tenant_id, client_id))
 
-    async def add_secret(self, secret: SecretRecord) -> None:
-        """Add a secret. Raises: NotFound (the client), AlreadyExists, StoreUnavailable."""
-        await self._writer.run(revised(partial(write_secret, secret=secret)))
+    async def add_secret(
+        self,
+        secret: SecretRecord,
+        *,
+        others_expire_at: int | None = None,
+        bump: bool = False,
+        if_version: int | None = None,
+    ) -> None:
+        """Add a secret, and let the client's others expire at that second at the latest.
 
-    async def reset_secrets(self, secret: SecretRecord, *, bump: bool = False) -> None:
-        """Put a secret in the place of all others of its client. Raises: NotFound (the client), StoreUnavailable."""
-        await self._writer.run(revised(partial(rewrite_secrets, secret=secret, bump=bump)))
+        Raises: NotFound (the client), AlreadyExists, StaleVersion, StoreUnavailable.
+        """
+        named = Named(secret.tenant_id, secret.client_id, if_version)
+        work = partial(write_next_secret, named=named, secret=secret, others_expire_at=others_expire_at, bump=bump)
+        await self._writing.change(work, about(secret.tenant_id, secret.client_id))
 
-    async def remove_secret(self, tenant_id: str, client_id: str, secret_id: str) -> None:
-        """Remove a secret. Raises: NotFound, StoreUnavailable."""
-        names = {"of_tenant": tenant_id, "of_client": client_id, "of_secret": secret_id}
-        await self._writer.run(revised(partial(erase_secret, names=names)))
+    async def reset_secrets(self, secret: SecretRecord, *, bump: bool = False, if_version: int | None = None) -> None:
+        """Put a secret in the place of all others of its client.
+
+        Raises: NotFound (the client), StaleVersion, StoreUnavailable.
+        """
+        named = Named(secret.tenant_id, secret.client_id, if_version)
+        work = partial(rewrite_secrets, named=named, secret=secret, bump=bump)
+        await self._writing.change(work, about(secret.tenant_id, secret.client_id))
+
+    async def remove_secret(
+        self, tenant_id: str, client_id: str, secret_id: str, *, if_version: int | None = None
+    ) -> None:
+        """Remove a secret. Raises: NotFound, StaleVersion, StoreUnavailable."""
+        work = partial(erase_secret, named=Named(tenant_id, client_id, if_version), secret_id=secret_id)
+        await self._writing.change(work, about(tenant_id, client_id))
+
+    async def mark_used(self, used: Mapping[tuple[str, str, str], int]) -> None:
+        """Write when secrets (tenant, client, id) were last used. Raises: StoreUnavailable."""
+        if used:
+            await self._writing.run(partial(write_used, used=used))
+
+    async def expiring(
+        self, after: SecretPlace, until: int, limit: int, tenants: Sequence[str] | None = None
+    ) -> list[SecretRecord]:
+        """Return up to `limit` secrets behind `after` that expire by then, soonest first. Raises: StoreUnavailable."""
+        return await self._reader.run(read_expiring, after, until, limit, tenants)
+
+    async def remove_expired_secrets(self, until: int, limit: int) -> int:
+        """Remove up to `limit` secrets that expired by `until`; return how many. Raises: StoreUnavailable."""
+        return await self._writing.run(partial(erase_expired, until=until, limit=limit))
+
+    async def remove_some(self, tenant_id: str, limit: int) -> int:
+        """Remove up to `limit` clients of a tenant; return how many. Raises: StoreUnavailable."""
+        return await self._writing.run(partial(erase_some, tenant_id=tenant_id, limit=limit))
+
+
+class Named(NamedTuple):
+    """The client that a change is for, and the version that it must still be of."""
+
+    tenant_id: str
+    client_id: str
+    if_version: int | None = None
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The values that find it in a statement."""
+        return {"of_tenant": self.tenant_id, "of_client": self.client_id}
 
 
 def read_client(connection: Connection, tenant_id: str, client_id: str) -> ClientRecord | None:
@@ -159,6 +249,15 @@ def read_page(connection: Connection, tenant_id: str, after: str, limit: int) ->
     return [client_from_rows(list(group)) for _, group in groupby(rows, itemgetter(CLIENT_ID))]
 
 
+def read_grid(connection: Connection, tenant_id: str, offset: int, limit: int) -> tuple[int, list[ClientRecord]]:
+    """Count a tenant's clients, and return the page behind so many of them. Raises: DBAPIError."""
+    total: int = connection.execute(COUNT, {"of_tenant": tenant_id}).scalar_one()
+    if offset == 0:
+        return total, read_page(connection, tenant_id, "", limit)
+    last = connection.execute(LAST_BEFORE, {"of_tenant": tenant_id, "behind": offset - 1}).scalar_one_or_none()
+    return total, [] if last is None else read_page(connection, tenant_id, last, limit)
+
+
 def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) -> None:
     """Insert clients and their secrets. Raises: DBAPIError."""
     connection.execute(ADD, [client_values(client) for client in clients])
@@ -168,27 +267,38 @@ def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) ->
 
 
 def change_client(
-    connection: Connection, *, tenant_id: str, client_id: str, changes: Mapping[str, Any], bump: bool
+    connection: Connection, *, named: Named, changes: Mapping[str, Any], bump: bool = False
 ) -> ClientRecord:
-    """Update the named columns, and read the client back. Raises: NotFound, DBAPIError."""
+    """Update the named columns, and read the client back. Raises: NotFound, StaleVersion, DBAPIError."""
+    require_version(connection, named)
     values = {name: CHANGEABLE[name](value) for name, value in changes.items()}
     if bump:
         values["generation"] = new_generation()
-    if values:
-        connection.execute(CHANGE, {**values, "of_tenant": tenant_id, "of_client": client_id})
-    changed = read_client(connection, tenant_id, client_id)
-    if changed is None:
-        raise NotFound(f"no client {client_id} in tenant {tenant_id}")
-    return changed
+    connection.execute(CHANGE, {**values, **named.parameters})
+    return require_client(connection, named)
 
 
-def erase_client(connection: Connection, *, tenant_id: str, client_id: str) -> None:
-    """Delete the client; its secrets go with it. Raises: NotFound, DBAPIError."""
-    names = {"of_tenant": tenant_id, "of_client": client_id}
-    if connection.execute(REMOVE, names).rowcount == 0:
-        raise NotFound(f"no client {client_id} in tenant {tenant_id}")
+def erase_client(connection: Connection, *, named: Named) -> None:
+    """Delete the client; its secrets go with it. Raises: NotFound, StaleVersion, DBAPIError."""
+    require_version(connection, named)
+    connection.execute(REMOVE, named.parameters)
     # A later client of the same id has a later generation, and so other slots: these would never be read again.
-    connection.execute(REMOVE_SLOTS, names)
+    connection.execute(REMOVE_SLOTS, named.parameters)
+
+
+def erase_some(connection: Connection, *, tenant_id: str, limit: int) -> int:
+    """Delete up to `limit` clients of a tenant, with their secrets; return how many. Raises: DBAPIError."""
+    return connection.execute(REMOVE_SOME, {"of_tenant": tenant_id, "at_most": limit}).rowcount
+
+
+def write_next_secret(
+    connection: Connection, *, named: Named, secret: SecretRecord, others_expire_at: int | None, bump: bool
+) -> None:
+    """Insert the secret, and let the others expire. Raises: NotFound, StaleVersion, DBAPIError."""
+    change_client(connection, named=named, changes={}, bump=bump)
+    if others_expire_at is not None:
+        connection.execute(EXPIRE_SECRETS, {**named.parameters, "at_latest": others_expire_at})
+    write_secret(connection, secret=secret)
 
 
 def write_secret(connection: Connection, *, secret: SecretRecord) -> None:
@@ -196,17 +306,47 @@ def write_secret(connection: Connection, *, secret: SecretRecord) -> None:
     connection.execute(ADD_SECRET, secret_values(secret))
 
 
-def rewrite_secrets(connection: Connection, *, secret: SecretRecord, bump: bool) -> None:
-    """Delete the client's secrets and insert this one. Raises: NotFound, DBAPIError."""
-    change_client(connection, tenant_id=secret.tenant_id, client_id=secret.client_id, changes={}, bump=bump)
-    connection.execute(REMOVE_SECRETS, {"of_tenant": secret.tenant_id, "of_client": secret.client_id})
+def rewrite_secrets(connection: Connection, *, named: Named, secret: SecretRecord, bump: bool) -> None:
+    """Delete the client's secrets and insert this one. Raises: NotFound, StaleVersion, DBAPIError."""
+    change_client(connection, named=named, changes={}, bump=bump)
+    connection.execute(REMOVE_SECRETS, named.parameters)
     write_secret(connection, secret=secret)
 
 
-def erase_secret(connection: Connection, *, names: dict[str, str]) -> None:
-    """Delete the secret. Raises: NotFound, DBAPIError."""
-    if connection.execute(REMOVE_SECRET, names).rowcount == 0:
-        raise NotFound(f"no secret {names['of_secret']} of client {names['of_client']}")
+def erase_secret(connection: Connection, *, named: Named, secret_id: str) -> None:
+    """Delete the secret. Raises: NotFound, StaleVersion, DBAPIError."""
+    change_client(connection, named=named, changes={})
+    if connection.execute(REMOVE_SECRET, {**named.parameters, "of_secret": secret_id}).rowcount == 0:
+        raise NotFound(f"no secret {secret_id} of client {named.client_id}")
+
+
+def require_version(connection: Connection, named: Named) -> None:
+    """Make sure that the client is there, and of that version where one is named. Raises: NotFound, StaleVersion."""
+    version = require_client(connection, named).version
+    if named.if_version is not None and version != named.if_version:
+        raise StaleVersion(f"client {named.client_id} is of version {version}")
+
+
+def require_client(connection: Connection, named: Named) -> ClientRecord:
+    """Return the client. Raises: NotFound, DBAPIError."""
+    found = read_client(connection, named.tenant_id, named.client_id)
+    if found is None:
+        raise NotFound(f"no client {named.client_id} in tenant {named.tenant_id}")
+    return found
+
+
+def about(tenant_id: str, client_id: str) -> Subject:
+    """Return the client as what a change is about."""
+    return Subject("client", tenant_id, client_id, partial(show_client, tenant_id=tenant_id, client_id=client_id))
+
+
+def show_client(connection: Connection, *, tenant_id: str, client_id: str) -> Shown | None:
+    """Return what the audit log says of a client, without hashes, or None. Raises: DBAPIError."""
+    found = read_client(connection, tenant_id, client_id)
+    if found is None:
+        return None
+    secrets = [{name: getattr(secret, name) for name in SHOWN_OF_SECRET} for secret in found.secrets]
+    return {**msgspec.structs.asdict(found), "secrets": secrets}
 
 
 def client_values(client: ClientRecord) -> dict[str, object]:
@@ -216,6 +356,7 @@ def client_values(client: ClientRecord) -> dict[str, object]:
         "client_id": client.client_id,
         "created_at": client.created_at,
         "generation": new_generation(),
+        "version": 1,
         **{name: write(getattr(client, name)) for name, write in CHANGEABLE.items()},
     }
 
@@ -231,6 +372,7 @@ def secret_values(secret: SecretRecord) -> dict[str, object]:
         "label": secret.label,
         "created_at": secret.created_at,
         "expires_at": secret.expires_at,
+        "last_used_at": secret.last_used_at,
     }
 
 
@@ -238,7 +380,7 @@ def client_from_rows(rows: Sequence[Sequence[Any]]) -> ClientRecord:
     """Return the client of these rows: one for each secret, or a single one without. Hot: by position."""
     row = rows[0][:SECRETS_START]
     tenant_id, client_id, name, is_disabled, grants, methods, scope, audience, rules, *rest = row
-    created_at, generation, resources = rest
+    created_at, generation, resources, role, all_sites, sites, all_customers, customers, version = rest
     return ClientRecord(
         tenant_id=tenant_id,
         client_id=client_id,
@@ -253,6 +395,12 @@ def client_from_rows(rows: Sequence[Sequence[Any]]) -> ClientRecord:
         created_at=created_at,
         generation=generation,
         resources=read_names(resources),
+        role=role,
+        all_sites=bool(all_sites),
+        sites=read_names(sites),
+        all_customers=bool(all_customers),
+        customers=read_names(customers),
+        version=version,
     )
 
 
@@ -268,7 +416,10 @@ def secrets_from_rows(rows: Sequence[Sequence[Any]], tenant_id: str, client_id: 
             label=label,
             created_at=created_at,
             expires_at=expires_at,
+            last_used_at=last_used_at,
         )
-        for secret_id, kind, hashed, label, created_at, expires_at in (row[SECRETS_START:] for row in rows)
+        for secret_id, kind, hashed, label, created_at, expires_at, last_used_at in (
+            row[SECRETS_START:] for row in rows
+        )
         if secret_id is not None
     )

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from mintmark.store.batching import GroupCommit
-from mintmark.store.bell import Bell, note_revision
+from mintmark.store.bell import Bell
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.tables import DEPLOYMENT_FACT, REVISION
-
-Result = TypeVar("Result")
+from mintmark.store.writing import Shown, Subject, Writing
 
 READ_REVISION: Final = Prepared(select(REVISION.c.number))
-RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
 GENERATION_BITS: Final = 62
 FIND_FACT: Final = select(DEPLOYMENT_FACT.c.value).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
 REMOVE_FACT: Final = delete(DEPLOYMENT_FACT).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
@@ -28,9 +24,9 @@ ADD_FACT: Final = insert(DEPLOYMENT_FACT)
 class SqlDeployment:
     """Implements `interface.DeploymentStore`."""
 
-    def __init__(self, reader: Reader, writer: GroupCommit, bell: Bell) -> None:
+    def __init__(self, reader: Reader, writing: Writing, bell: Bell) -> None:
         self._reader = reader
-        self._writer = writer
+        self._writing = writing
         self._bell = bell
 
     async def find_fact(self, name: str) -> str | None:
@@ -39,11 +35,11 @@ class SqlDeployment:
 
     async def put_fact(self, name: str, value: str) -> None:
         """Write a fact. Raises: StoreUnavailable."""
-        await self._writer.run(partial(write_fact, name=name, value=value))
+        await self._writing.record(partial(write_fact, name=name, value=value), [about(name)])
 
     async def put_fact_if_absent(self, name: str, value: str) -> str:
         """Write a fact unless it is there; return what stands. Raises: StoreUnavailable."""
-        return await self._writer.run(partial(write_fact_if_absent, name=name, value=value))
+        return await self._writing.run(partial(write_fact_if_absent, name=name, value=value))
 
     async def revision(self) -> int:
         """Return the number that grows with every registered change. Raises: StoreUnavailable."""
@@ -54,24 +50,19 @@ class SqlDeployment:
         return self._bell.heard()
 
 
+def about(name: str) -> Subject:
+    """Return a fact as what a change is about. Its value may be a seal: the audit log hears only that it is there."""
+    return Subject("deployment", None, name, partial(show_fact, name=name))
+
+
+def show_fact(connection: Connection, *, name: str) -> Shown | None:
+    """Return what the audit log says of a fact, or None. Raises: DBAPIError."""
+    return None if read_fact(connection, name) is None else {"name": name}
+
+
 def new_generation() -> int:
     """Return a generation that no tenant or client ever had, whatever backup the database was restored from."""
     return secrets.randbits(GENERATION_BITS)
-
-
-def revised(work: Callable[[Connection], Result]) -> Callable[[Connection], Result]:
-    """Return the same work followed, in the same transaction, by a new revision.
-
-    Every write to tenants, clients, secrets and keys is wrapped in this.
-    """
-
-    def run(connection: Connection) -> Result:
-        result = work(connection)
-        connection.execute(RAISE_REVISION)
-        note_revision(connection)
-        return result
-
-    return run
 
 
 def read_revision(connection: Connection) -> int:

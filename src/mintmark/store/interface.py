@@ -1,20 +1,30 @@
 """What the rest of the program asks of a store: small protocols, one a noun. Every write is durable when it returns.
 
-Every method may raise `StoreUnavailable`. Nothing here knows SQL.
+Every method may raise `StoreUnavailable`. Nothing here knows SQL. Where a change takes `if_version`, it raises
+`StaleVersion` when the record is of another by then, and nothing is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import builtins
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from mintmark.store.events import Events
 from mintmark.store.records import (
+    Act,
+    AuditCheckpoint,
+    AuditRecord,
     ClientRecord,
+    IdempotencyRecord,
     KeyRecord,
     ReusableToken,
     ReuseSlot,
     Rotation,
+    SecretPlace,
     SecretRecord,
+    SiteRecord,
     TenantRecord,
     TokenRecord,
 )
@@ -32,11 +42,22 @@ class TenantStore(Protocol):
     async def list(self) -> list[TenantRecord]:
         """Return all tenants, by id."""
 
-    async def change(self, tenant_id: str, changes: Mapping[str, Any], *, bump: bool = False) -> TenantRecord:
+    async def page(self, after: str, limit: int) -> builtins.list[TenantRecord]:
+        """Return up to `limit` tenants whose id sorts after `after` ("" from the start), by id."""
+
+    async def customers(self, msp_id: str) -> tuple[str, ...]:
+        """Return the ids of the tenants whose msp this is, in order."""
+
+    async def list_customers(self, msp_id: str) -> builtins.list[TenantRecord]:
+        """Return the tenants whose msp this is, by id."""
+
+    async def change(
+        self, tenant_id: str, changes: Mapping[str, Any], *, bump: bool = False, if_version: int | None = None
+    ) -> TenantRecord:
         """Write fields, named as the record names them, and with `bump` a new generation in the same transaction.
 
-        What is not named stays, also what another changed meanwhile. Neither `tenant_id`, `created_at` nor
-        `generation` can be named.
+        What is not named stays, also what another changed meanwhile. Neither `tenant_id`, `created_at`, `generation`
+        nor `version` can be named.
 
         Returns: the tenant as it is then.
         Raises: NotFound, AlreadyExists (a host, identifier or default of another).
@@ -44,6 +65,9 @@ class TenantStore(Protocol):
 
     async def bump_generation(self, tenant_id: str) -> None:
         """Give the tenant a new generation: all tokens minted before are dead. Raises: NotFound."""
+
+    async def remove(self, tenant_id: str, *, if_version: int | None = None) -> None:
+        """Remove the tenant with its clients, their secrets, and its keys; its tokens are dead. Raises: NotFound."""
 
 
 class ClientStore(Protocol):
@@ -61,28 +85,105 @@ class ClientStore(Protocol):
     async def page(self, tenant_id: str, after: str, limit: int) -> list[ClientRecord]:
         """Return up to `limit` clients whose id sorts after `after` ("" from the start), by id, with their secrets."""
 
+    async def grid(self, tenant_id: str, offset: int, limit: int) -> tuple[int, list[ClientRecord]]:
+        """Return how many clients there are, and up to `limit` of them by id from an offset on.
+
+        For systems that page so; `page` stays as fast however far one goes.
+        """
+
     async def change(
-        self, tenant_id: str, client_id: str, changes: Mapping[str, Any], *, bump: bool = False
+        self,
+        tenant_id: str,
+        client_id: str,
+        changes: Mapping[str, Any],
+        *,
+        bump: bool = False,
+        if_version: int | None = None,
     ) -> ClientRecord:
         """Write fields as in `TenantStore.change`; neither ids nor secrets can be named. Raises: NotFound."""
 
     async def bump_generation(self, tenant_id: str, client_id: str) -> None:
         """Give the client a new generation: all tokens minted before are dead. Raises: NotFound."""
 
-    async def remove(self, tenant_id: str, client_id: str) -> None:
+    async def remove(self, tenant_id: str, client_id: str, *, if_version: int | None = None) -> None:
         """Remove the client and its secrets. Raises: NotFound."""
 
-    async def add_secret(self, secret: SecretRecord) -> None:
-        """Add a secret. Raises: NotFound (the client), AlreadyExists."""
+    async def add_secret(
+        self,
+        secret: SecretRecord,
+        *,
+        others_expire_at: int | None = None,
+        bump: bool = False,
+        if_version: int | None = None,
+    ) -> None:
+        """Add a secret; the client's others expire at `others_expire_at` (seconds) if they would live longer.
 
-    async def reset_secrets(self, secret: SecretRecord, *, bump: bool = False) -> None:
+        Raises: NotFound (the client), AlreadyExists.
+        """
+
+    async def reset_secrets(self, secret: SecretRecord, *, bump: bool = False, if_version: int | None = None) -> None:
         """Put a secret in the place of all others of its client, and with `bump` give that a new generation.
 
         Raises: NotFound (the client).
         """
 
-    async def remove_secret(self, tenant_id: str, client_id: str, secret_id: str) -> None:
+    async def remove_secret(
+        self, tenant_id: str, client_id: str, secret_id: str, *, if_version: int | None = None
+    ) -> None:
         """Remove a secret. Raises: NotFound."""
+
+    async def mark_used(self, used: Mapping[tuple[str, str, str], int]) -> None:
+        """Write when secrets (tenant, client, secret id) were last used; what is known to be later stays."""
+
+    async def expiring(
+        self, after: SecretPlace, until: int, limit: int, tenants: Sequence[str] | None = None
+    ) -> list[SecretRecord]:
+        """Return up to `limit` secrets behind `after` that expire at `until` or earlier, soonest first.
+
+        Args:
+            tenants: of these alone; None: of all.
+        """
+
+    async def remove_expired_secrets(self, until: int, limit: int) -> int:
+        """Remove up to `limit` secrets that expired at `until` or earlier; return how many."""
+
+    async def remove_some(self, tenant_id: str, limit: int) -> int:
+        """Remove up to `limit` clients of a tenant that is about to go, and return how many. Nothing is recorded."""
+
+
+class SiteStore(Protocol):
+    """Sites of Omada tenants."""
+
+    async def add(self, sites: Sequence[SiteRecord]) -> None:
+        """Add sites, all or none. Raises: AlreadyExists (an id, a name within its tenant), NotFound (the tenant)."""
+
+    async def add_ending_tokens(self, sites: Sequence[SiteRecord], clients: Collection[tuple[str, str]]) -> None:
+        """Add sites of one tenant as `add` does, and with them give it, and some clients, new generations.
+
+        Args:
+            clients: tenant id and client id of each.
+
+        Raises: AlreadyExists, NotFound (the tenant, a client).
+        """
+
+    async def find(self, tenant_id: str, site_id: str) -> SiteRecord | None:
+        """Return the site, or None."""
+
+    async def page(
+        self, tenant_id: str, *, only: Collection[str] | None, containing: str, offset: int, limit: int
+    ) -> tuple[int, list[SiteRecord]]:
+        """Return how many sites there are, and up to `limit` of them by name from an offset on.
+
+        Args:
+            only: the ids that count; None: all.
+            containing: a text that the name holds, in whatever case; empty: any.
+        """
+
+    async def change(self, tenant_id: str, site_id: str, changes: Mapping[str, Any]) -> SiteRecord:
+        """Write fields as in `TenantStore.change`. Raises: NotFound, AlreadyExists (the name)."""
+
+    async def remove(self, tenant_id: str, site_id: str) -> None:
+        """Remove the site. Raises: NotFound."""
 
 
 class KeyStore(Protocol):
@@ -94,8 +195,8 @@ class KeyStore(Protocol):
     async def list(self, tenant_id: str | None = None) -> list[KeyRecord]:
         """Return the keys of one tenant, or of all, oldest first."""
 
-    async def replace(self, key: KeyRecord) -> None:
-        """Write the key's new form (its state). Raises: NotFound."""
+    async def replace(self, key: KeyRecord, *, successor: KeyRecord | None = None) -> None:
+        """Write the key's new form (its state), and with it add the key that takes its place. Raises: NotFound."""
 
     async def remove(self, tenant_id: str, kid: str) -> None:
         """Remove the key. Raises: NotFound."""
@@ -109,6 +210,9 @@ class TokenStore(Protocol):
 
     async def find(self, digest: bytes) -> TokenRecord | None:
         """Return the token with this SHA-256 digest, or None. Expired ones may still be found: the caller judges."""
+
+    async def find_named(self, name: bytes) -> TokenRecord | None:
+        """Return the one token whose digest begins with these octets; None if there is none, or more than one."""
 
     async def find_reusable(self, slot: ReuseSlot, expires_after: int) -> ReusableToken | None:
         """Return the slot's token when it expires after the given second, else None."""
@@ -160,6 +264,22 @@ class TokenStore(Protocol):
         """Return whether a JWT was revoked; after it has expired, no answer counts."""
 
 
+class IdempotencyStore(Protocol):
+    """Creations that may be asked for twice, by who asks and the key that he chose."""
+
+    async def claim(self, record: IdempotencyRecord, now: int) -> IdempotencyRecord | None:
+        """Put a record in its place unless a live one is there, and return that one; None: the claim is the caller's.
+
+        Of any number of parallel claims, in any number of processes, one wins.
+        """
+
+    async def finish(self, actor: str, key: str, sealed: bytes, expires_at: int) -> None:
+        """Keep the answer to a claimed request until then."""
+
+    async def release(self, actor: str, key: str) -> None:
+        """Forget a claim whose request came to nothing."""
+
+
 class DeploymentStore(Protocol):
     """The few facts of the whole deployment."""
 
@@ -182,6 +302,37 @@ class DeploymentStore(Protocol):
         """
 
 
+class AuditStore(Protocol):
+    """The audit log. What management changes is appended by `Store.acting`, in the transaction of the change."""
+
+    async def add_events(self, events: Events, now: int) -> None:
+        """Append what happened beside management, gathered in one process. `now` is for what was dropped."""
+
+    async def after(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
+        """Return up to `limit` records behind `seq`, oldest first; of some tenants, or all with None."""
+
+    async def before(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
+        """Return up to `limit` records before `seq`, newest first; of some tenants, or all with None."""
+
+    async def head(self) -> tuple[int, bytes]:
+        """Return the place and hash of the last record, also when it is removed; 0 and zeros before the first."""
+
+    async def oldest(self, limit: int) -> list[tuple[int, int, bytes]]:
+        """Return place, moment and hash of up to `limit` records, oldest first."""
+
+    async def checkpoints(self) -> list[AuditCheckpoint]:
+        """Return the checkpoints, oldest first."""
+
+    async def last_checkpoint(self) -> AuditCheckpoint | None:
+        """Return the newest checkpoint, or None."""
+
+    async def add_checkpoint(self, checkpoint: AuditCheckpoint) -> None:
+        """Keep a checkpoint, in the place of one for the same record."""
+
+    async def purge(self, anchor: AuditCheckpoint) -> None:
+        """Remove the records and checkpoints up to the anchor's, and keep the anchor, in one transaction."""
+
+
 class Upkeep(Protocol):
     """Getting rid of what is past. Each removal is one short transaction: call until it returns 0, with pauses."""
 
@@ -192,7 +343,9 @@ class Upkeep(Protocol):
         """
 
     async def purge(self, now: int, limit: int) -> int:
-        """Remove up to `limit` rows whose `expires_at` is `now` or earlier: tokens, and what is kept of JWTs.
+        """Remove up to `limit` rows whose `expires_at` is `now` or earlier.
+
+        They are tokens, what is kept of JWTs, and answers kept for an idempotency key.
 
         Returns: how many rows are gone, a token and its slot being one.
         """
@@ -242,17 +395,44 @@ class Store(Protocol):
     @property
     def clients(self) -> ClientStore: ...
     @property
+    def sites(self) -> SiteStore: ...
+    @property
     def keys(self) -> KeyStore: ...
     @property
     def tokens(self) -> TokenStore: ...
     @property
     def deployment(self) -> DeploymentStore: ...
     @property
+    def idempotency(self) -> IdempotencyStore: ...
+    @property
+    def audit(self) -> AuditStore: ...
+    @property
     def upkeep(self) -> Upkeep: ...
     @property
     def leadership(self) -> Leadership: ...
     @property
     def writer(self) -> Writer: ...
+
+    def acting(self, act: Act) -> Store:
+        """Return a view on the same store, whose changes are recorded in the audit log as this act.
+
+        A change and its record, with what was before and after, are one transaction.
+        """
+
+    def unsynced(self) -> Store:
+        """Return a view whose changes are seen by all when they return, but survive a loss of power only after `sync`.
+
+        For many changes with one answer: it may be given after `sync`.
+        """
+
+    def together(self) -> AbstractAsyncContextManager[Store]:
+        """Return a view for a block, whose changes are one transaction: all there at its end, or none where it raises.
+
+        The view reads what it has written. Nobody else writes meanwhile: its time is bounded to a few seconds.
+        """
+
+    async def sync(self) -> None:
+        """Return when all that was written before, by any view and any process, is on disk."""
 
     async def close(self) -> None:
         """Finish what is in hand and let go of the database."""

@@ -8,31 +8,33 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from mintmark.protocol.errors import NotFound
-from mintmark.store.batching import GroupCommit
-from mintmark.store.deployment import revised
 from mintmark.store.json_text import read_object, write_json
 from mintmark.store.reading import Reader
 from mintmark.store.records import KeyRecord
 from mintmark.store.tables import SIGNING_KEY
+from mintmark.store.writing import Shown, Subject, Writing
 
 ADD: Final = insert(SIGNING_KEY)
 LIST: Final = select(SIGNING_KEY).order_by(SIGNING_KEY.c.created_at, SIGNING_KEY.c.tenant_id, SIGNING_KEY.c.kid)
 LIST_OF_TENANT: Final = LIST.where(SIGNING_KEY.c.tenant_id == bindparam("of_tenant"))
 IS_KEY: Final = (SIGNING_KEY.c.tenant_id == bindparam("of_tenant"), SIGNING_KEY.c.kid == bindparam("of_kid"))
+FIND: Final = select(SIGNING_KEY).where(*IS_KEY)
 REPLACE: Final = update(SIGNING_KEY).where(*IS_KEY)
 REMOVE: Final = delete(SIGNING_KEY).where(*IS_KEY)
+SHOWN: Final = ("kid", "use", "alg", "active_from", "created_at", "revoked_at")
 
 
 class SqlKeys:
     """Implements `interface.KeyStore`."""
 
-    def __init__(self, reader: Reader, writer: GroupCommit) -> None:
+    def __init__(self, reader: Reader, writing: Writing) -> None:
         self._reader = reader
-        self._writer = writer
+        self._writing = writing
 
     async def add(self, key: KeyRecord) -> None:
         """Add a key. Raises: AlreadyExists, NotFound (the tenant), StoreUnavailable."""
-        await self._writer.run(revised(partial(write_key, key=key)))
+        made = about(key.tenant_id, key.kid)._replace(is_new=True)
+        await self._writing.change(partial(write_key, key=key), made)
 
     async def list(self, tenant_id: str | None = None) -> list[KeyRecord]:
         """Return the keys of one tenant, or of all, oldest first. Raises: StoreUnavailable."""
@@ -40,13 +42,16 @@ class SqlKeys:
             return await self._reader.run(read_keys, LIST, {})
         return await self._reader.run(read_keys, LIST_OF_TENANT, {"of_tenant": tenant_id})
 
-    async def replace(self, key: KeyRecord) -> None:
-        """Write the key's new form. Raises: NotFound, StoreUnavailable."""
-        await self._writer.run(revised(partial(rewrite_key, key=key)))
+    async def replace(self, key: KeyRecord, *, successor: KeyRecord | None = None) -> None:
+        """Write the key's new form, and with it add its successor. Raises: NotFound, StoreUnavailable."""
+        subjects = [about(key.tenant_id, key.kid)]
+        if successor is not None:
+            subjects.append(about(successor.tenant_id, successor.kid)._replace(is_new=True))
+        await self._writing.change(partial(rewrite_key, key=key, successor=successor), *subjects)
 
     async def remove(self, tenant_id: str, kid: str) -> None:
         """Remove the key. Raises: NotFound, StoreUnavailable."""
-        await self._writer.run(revised(partial(erase_key, tenant_id=tenant_id, kid=kid)))
+        await self._writing.change(partial(erase_key, tenant_id=tenant_id, kid=kid), about(tenant_id, kid))
 
 
 def read_keys(
@@ -61,17 +66,30 @@ def write_key(connection: Connection, *, key: KeyRecord) -> None:
     connection.execute(ADD, key_values(key))
 
 
-def rewrite_key(connection: Connection, *, key: KeyRecord) -> None:
-    """Update the key. Raises: NotFound, DBAPIError."""
+def rewrite_key(connection: Connection, *, key: KeyRecord, successor: KeyRecord | None) -> None:
+    """Update the key, and insert its successor. Raises: NotFound, DBAPIError."""
     parameters = {**key_values(key), "of_tenant": key.tenant_id, "of_kid": key.kid}
     if connection.execute(REPLACE, parameters).rowcount == 0:
         raise NotFound(f"no key {key.kid} in tenant {key.tenant_id}")
+    if successor is not None:
+        write_key(connection, key=successor)
 
 
 def erase_key(connection: Connection, *, tenant_id: str, kid: str) -> None:
     """Delete the key. Raises: NotFound, DBAPIError."""
     if connection.execute(REMOVE, {"of_tenant": tenant_id, "of_kid": kid}).rowcount == 0:
         raise NotFound(f"no key {kid} in tenant {tenant_id}")
+
+
+def about(tenant_id: str, kid: str) -> Subject:
+    """Return the key as what a change is about."""
+    return Subject("key", tenant_id, kid, partial(show_key, tenant_id=tenant_id, kid=kid))
+
+
+def show_key(connection: Connection, *, tenant_id: str, kid: str) -> Shown | None:
+    """Return what the audit log says of a key, neither of its halves, or None. Raises: DBAPIError."""
+    row = connection.execute(FIND, {"of_tenant": tenant_id, "of_kid": kid}).one_or_none()
+    return None if row is None else {name: getattr(row, name) for name in SHOWN}
 
 
 def key_values(key: KeyRecord) -> dict[str, object]:

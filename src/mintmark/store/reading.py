@@ -24,8 +24,10 @@ class Reader:
     A database behind a network will want a thread here, and only here.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        connection.exec_driver_sql("PRAGMA query_only = ON")
+    def __init__(self, connection: Connection, *, query_only: bool = True) -> None:
+        """Take a connection. `query_only`: False where it is also written to."""
+        if query_only:
+            connection.exec_driver_sql("PRAGMA query_only = ON")
         self._connection = connection
         self._process = os.getpid()
 

@@ -6,7 +6,7 @@ Times are whole seconds since 1970-01-01T00:00:00Z.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,17 @@ class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int = 0
     generation: int = 1
     """Tokens of another generation are dead. The store draws it, never one twice; what is written here is not read."""
+    title: str = ""
+    """A name for people."""
+    description: str = ""
+    is_administrative: bool = False
+    """Its clients manage the whole deployment. At most one is."""
+    is_msp: bool = False
+    """Its clients manage its customers, too."""
+    msp_id: str | None = None
+    """The tenant id of the msp whose customer this is."""
+    version: int = 1
+    """Grows by one with every change. The store counts; what is written here is not read."""
 
 
 class SecretRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +60,17 @@ class SecretRecord(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""
     created_at: int = 0
     expires_at: int | None = None
+    last_used_at: int | None = None
+    """When it last authenticated, to within a minute; None: never. No change of the client's version."""
+
+
+class SecretPlace(NamedTuple):
+    """Where an expiring secret stands among all: the soonest first, and none twice."""
+
+    expires_at: int
+    tenant_id: str = ""
+    client_id: str = ""
+    secret_id: str = ""
 
 
 class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +92,35 @@ class ClientRecord(msgspec.Struct, frozen=True, kw_only=True):
     """As a tenant's. A client registered again under its id has another than it ever had."""
     resources: tuple[str, ...] = ()
     """The audiences for which this client, as a resource server, may introspect tokens."""
+    role: str = ""
+    """The role of an Omada application; empty: none, and so nothing of its Open API."""
+    all_sites: bool = False
+    sites: tuple[str, ...] = ()
+    """The ids of the sites that the application may see, unless it may see all."""
+    all_customers: bool = False
+    customers: tuple[str, ...] = ()
+    """The tenant ids of the customers that an msp's application may see, unless it may see all."""
+    version: int = 1
+    """Grows by one with every change of the client or its secrets. The store counts."""
+
+
+class SiteRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A site of an Omada tenant: what its applications' privileges name."""
+
+    tenant_id: str
+    site_id: str
+    """24 lower-case hex."""
+    name: str
+    """No other site of the tenant has it."""
+    region: str
+    time_zone: str
+    scenario: str
+    site_type: int = 0
+    details: Mapping[str, Any] = {}
+    """The vendor's further members, under the vendor's names."""
+    created_at: int = 0
+    version: int = 1
+    """Grows by one with every change. The store counts."""
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,3 +182,63 @@ class ReusableToken(msgspec.Struct, frozen=True, gc=False):
     digest: bytes
     sealed: bytes
     expires_at: int
+
+
+class IdempotencyRecord(msgspec.Struct, frozen=True, gc=False):
+    """A key that a caller gave to a creation, and the answer. Positional order is the column order."""
+
+    actor: str
+    key: str
+    digest: str
+    """A keyed hash of the request."""
+    sealed: bytes | None
+    """The answer; None: the request is being carried out."""
+    expires_at: int
+
+
+class Act(msgspec.Struct, frozen=True, kw_only=True):
+    """Who does what: the part of an audit record that is known before the change. No secret and no token is in it."""
+
+    kind: str
+    """The verb's name, such as `register_client`."""
+    at: int
+    actor: str
+    """`client:<tenant>/<client_id>`, `local:<user of this machine>`, or `mintmark` itself."""
+    source: str = ""
+    """The address from which it was asked."""
+    token: str = ""
+    """The `jti` or the first 16 hex of the digest of the token that was shown."""
+    correlation_id: str = ""
+
+
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One link of the audit log."""
+
+    seq: int
+    """1, 2, 3 ... without a gap."""
+    at: int
+    kind: str
+    actor: str
+    tenant_id: str | None
+    subject: str
+    """What was changed, such as `client acme/billing`."""
+    source: str
+    token: str
+    correlation_id: str
+    body: str
+    """JSON: `before` and `after` of a change, or the `entries` of many events."""
+    previous: bytes
+    hash: bytes
+    """SHA-256 over all of the above; see `store.chain`."""
+
+
+class AuditCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed statement that the chain had this hash at this place."""
+
+    seq: int
+    at: int
+    hash: bytes
+    is_anchor: bool
+    """All records up to this one were removed for their age; the chain goes on from here."""
+    signature: bytes
+    """Ed25519, under a key derived from the root key."""

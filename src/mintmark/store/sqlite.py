@@ -38,12 +38,16 @@ URL_FORM: Final = "write sqlite:////absolute/path/to/mintmark.db"
 
 OWNER_ONLY: Final = 0o600
 
+# FULL: the log is synced at every commit, so what was acknowledged survives the loss of power.
+SYNCED: Final = "PRAGMA synchronous = FULL"
+# NORMAL: what is committed is seen by all, and goes to the disk with the next synced commit or checkpoint.
+UNSYNCED: Final = "PRAGMA synchronous = NORMAL"
+
 EVERY_CONNECTION: Final = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
-    # FULL: the log is synced at every commit, so what was acknowledged survives the loss of power.
-    "PRAGMA synchronous = FULL",
+    SYNCED,
     f"PRAGMA wal_autocheckpoint = {WAL_PAGES}",
 )
 

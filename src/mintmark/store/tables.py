@@ -49,7 +49,14 @@ TENANT: Final = Table(
     Column("token_rules", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("generation", BigInteger, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("is_administrative", Boolean, nullable=False),
+    Column("is_msp", Boolean, nullable=False),
+    Column("msp_id", NAME),
+    Column("version", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant_id"),
+    ForeignKeyConstraint(["msp_id"], ["tenant.tenant_id"]),
     UniqueConstraint("identifier"),
 )
 
@@ -60,6 +67,28 @@ Index(
     unique=True,
     sqlite_where=text("is_default"),
     postgresql_where=text("is_default"),
+)
+Index(
+    "uq_tenant_administrative",
+    TENANT.c.is_administrative,
+    unique=True,
+    sqlite_where=text("is_administrative"),
+    postgresql_where=text("is_administrative"),
+)
+Index(
+    "ix_tenant_msp_id",
+    TENANT.c.msp_id,
+    sqlite_where=text("msp_id IS NOT NULL"),
+    postgresql_where=text("msp_id IS NOT NULL"),
+)
+# Customers that have a name have one of their own among their msp's.
+Index(
+    "uq_tenant_customer_title",
+    TENANT.c.msp_id,
+    TENANT.c.title,
+    unique=True,
+    sqlite_where=text("msp_id IS NOT NULL AND title <> ''"),
+    postgresql_where=text("msp_id IS NOT NULL AND title <> ''"),
 )
 
 TENANT_HOST: Final = Table(
@@ -88,6 +117,12 @@ CLIENT: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("resources", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("all_sites", Boolean, nullable=False),
+    Column("sites", Text, nullable=False),
+    Column("all_customers", Boolean, nullable=False),
+    Column("customers", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant_id", "client_id"),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
 )
@@ -103,8 +138,30 @@ CLIENT_SECRET: Final = Table(
     Column("label", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
+    Column("last_used_at", BigInteger),
     PrimaryKeyConstraint("tenant_id", "client_id", "secret_id"),
     ForeignKeyConstraint(["tenant_id", "client_id"], ["client.tenant_id", "client.client_id"], ondelete="CASCADE"),
+)
+
+# Most secrets never expire, and cost nothing here.
+Index(
+    "ix_client_secret_expires_at",
+    CLIENT_SECRET.c.expires_at,
+    CLIENT_SECRET.c.tenant_id,
+    CLIENT_SECRET.c.client_id,
+    CLIENT_SECRET.c.secret_id,
+    sqlite_where=text("expires_at IS NOT NULL"),
+    postgresql_where=text("expires_at IS NOT NULL"),
+)
+
+Index(
+    "ix_client_secret_tenant_id_expires_at",
+    CLIENT_SECRET.c.tenant_id,
+    CLIENT_SECRET.c.expires_at,
+    CLIENT_SECRET.c.client_id,
+    CLIENT_SECRET.c.secret_id,
+    sqlite_where=text("expires_at IS NOT NULL"),
+    postgresql_where=text("expires_at IS NOT NULL"),
 )
 
 SIGNING_KEY: Final = Table(
@@ -120,6 +177,24 @@ SIGNING_KEY: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
     PrimaryKeyConstraint("tenant_id", "kid"),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
+)
+
+SITE: Final = Table(
+    "site",
+    METADATA,
+    Column("tenant_id", NAME, nullable=False),
+    Column("site_id", NAME, nullable=False),
+    Column("name", NAME, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("scenario", Text, nullable=False),
+    Column("site_type", Integer, nullable=False),
+    Column("details", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "site_id"),
+    UniqueConstraint("tenant_id", "name"),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
 )
 
@@ -196,6 +271,18 @@ REVOKED_JWT: Final = Table(
     Index(None, "expires_at"),
 )
 
+IDEMPOTENCY: Final = Table(
+    "idempotency",
+    METADATA,
+    Column("actor", NAME, nullable=False),
+    Column("key", NAME, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("actor", "key"),
+    Index(None, "expires_at"),
+)
+
 DEPLOYMENT_FACT: Final = Table(
     "deployment_fact",
     METADATA,
@@ -204,11 +291,45 @@ DEPLOYMENT_FACT: Final = Table(
     PrimaryKeyConstraint("name"),
 )
 
+# No foreign key to a tenant: the log outlives what it tells of.
+# The columns stand in the order of `AuditRecord`'s fields.
+AUDIT_RECORD: Final = Table(
+    "audit_record",
+    METADATA,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), nullable=False, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("tenant_id", NAME),
+    Column("subject", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("previous", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("seq"),
+    Index(None, "tenant_id", "seq"),
+)
+
+AUDIT_CHECKPOINT: Final = Table(
+    "audit_checkpoint",
+    METADATA,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), nullable=False, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("is_anchor", Boolean, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("seq"),
+)
+
 REVISION: Final = Table(
     "revision",
     METADATA,
     Column("one", Integer, nullable=False, autoincrement=False),
     Column("number", BigInteger, nullable=False),
+    # Raised only so that there is something to commit, and with it to sync.
+    Column("syncs", BigInteger, nullable=False),
     PrimaryKeyConstraint("one"),
     CheckConstraint("one = 1", name="single_row"),
 )

@@ -2,34 +2,59 @@
 
 from __future__ import annotations
 
+import builtins
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
+import msgspec
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
-from mintmark.protocol.errors import NotFound
-from mintmark.store.batching import GroupCommit
-from mintmark.store.deployment import new_generation, revised
+from mintmark.protocol.errors import NotFound, StaleVersion
+from mintmark.store.deployment import new_generation
 from mintmark.store.json_text import read_object, write_json
 from mintmark.store.keys import write_key
+from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.records import KeyRecord, TenantRecord
-from mintmark.store.tables import TENANT, TENANT_HOST
+from mintmark.store.tables import REUSE_SLOT, TENANT, TENANT_HOST
+from mintmark.store.writing import Shown, Subject, Writing
 
 ADD: Final = insert(TENANT)
 ADD_HOSTS: Final = insert(TENANT_HOST)
 REMOVE_HOSTS: Final = delete(TENANT_HOST).where(TENANT_HOST.c.tenant_id == bindparam("of_tenant"))
-CHANGE: Final = update(TENANT).where(TENANT.c.tenant_id == bindparam("of_tenant"))
+IS_TENANT: Final = TENANT.c.tenant_id == bindparam("of_tenant")
+CHANGE: Final = update(TENANT).where(IS_TENANT).values(version=TENANT.c.version + 1)
+REMOVE: Final = delete(TENANT).where(IS_TENANT)
+REMOVE_SLOTS: Final = delete(REUSE_SLOT).where(REUSE_SLOT.c.tenant_id == bindparam("of_tenant"))
 # One statement, so that a tenant is never read between its row and its hosts.
 LIST: Final = (
     select(TENANT, TENANT_HOST.c.host)
     .outerjoin(TENANT_HOST, TENANT_HOST.c.tenant_id == TENANT.c.tenant_id)
     .order_by(TENANT.c.tenant_id, TENANT_HOST.c.position)
 )
-FIND: Final = LIST.where(TENANT.c.tenant_id == bindparam("of_tenant"))
+FIND: Final = LIST.where(IS_TENANT)
+FIND_ONE: Final = Prepared(FIND)
+TenantRow: Final = namedtuple("TenantRow", [column.name for column in FIND.selected_columns])
+LIST_CUSTOMERS: Final = LIST.where(TENANT.c.msp_id == bindparam("of_msp"))
+ON_PAGE: Final = (
+    select(TENANT)
+    .where(TENANT.c.tenant_id > bindparam("after"))
+    .order_by(TENANT.c.tenant_id)
+    .limit(bindparam("at_most"))
+    .subquery()
+)
+PAGE: Final = (
+    select(ON_PAGE, TENANT_HOST.c.host)
+    .outerjoin(TENANT_HOST, TENANT_HOST.c.tenant_id == ON_PAGE.c.tenant_id)
+    .order_by(ON_PAGE.c.tenant_id, TENANT_HOST.c.position)
+)
+CUSTOMER_IDS: Final = (
+    select(TENANT.c.tenant_id).where(TENANT.c.msp_id == bindparam("of_msp")).order_by(TENANT.c.tenant_id)
+)
 
 CHANGEABLE: Final[Mapping[str, Callable[[Any], object]]] = {
     "dialect": str,
@@ -38,6 +63,11 @@ CHANGEABLE: Final[Mapping[str, Callable[[Any], object]]] = {
     "is_default": bool,
     "is_suspended": bool,
     "token_rules": write_json,
+    "title": str,
+    "description": str,
+    "is_administrative": bool,
+    "is_msp": bool,
+    "msp_id": lambda name: name,
 }
 """The columns that a change may name, and how each is written. It may name `hosts`, too, which are rows."""
 
@@ -45,40 +75,66 @@ CHANGEABLE: Final[Mapping[str, Callable[[Any], object]]] = {
 class SqlTenants:
     """Implements `interface.TenantStore`."""
 
-    def __init__(self, reader: Reader, writer: GroupCommit) -> None:
+    def __init__(self, reader: Reader, writing: Writing) -> None:
         self._reader = reader
-        self._writer = writer
+        self._writing = writing
 
     async def add(self, tenant: TenantRecord, keys: Sequence[KeyRecord]) -> None:
         """Add a tenant and its first keys in one transaction.
 
-        Raises: AlreadyExists (id, host, identifier, default, a key), StoreUnavailable.
+        Raises: AlreadyExists (id, host, identifier, default, a key), NotFound (the msp), StoreUnavailable.
         """
-        await self._writer.run(revised(partial(write_tenant, tenant=tenant, keys=keys)))
+        made = about(tenant.tenant_id)._replace(is_new=True)
+        await self._writing.change(partial(write_tenant, tenant=tenant, keys=keys), made)
 
     async def find(self, tenant_id: str) -> TenantRecord | None:
         """Return the tenant, or None. Raises: StoreUnavailable."""
-        found = await self._reader.run(read_tenants, FIND, {"of_tenant": tenant_id})
-        return found[0] if found else None
+        return await self._reader.run(read_tenant, tenant_id)
 
     async def list(self) -> list[TenantRecord]:
         """Return all tenants, by id. Raises: StoreUnavailable."""
         return await self._reader.run(read_tenants, LIST, {})
 
-    async def change(self, tenant_id: str, changes: Mapping[str, Any], *, bump: bool = False) -> TenantRecord:
+    async def page(self, after: str, limit: int) -> builtins.list[TenantRecord]:
+        """Return up to `limit` tenants whose id sorts after `after`, by id. Raises: StoreUnavailable."""
+        return await self._reader.run(read_tenants, PAGE, {"after": after, "at_most": limit})
+
+    async def customers(self, msp_id: str) -> tuple[str, ...]:
+        """Return the ids of an msp's customers, in order. Raises: StoreUnavailable."""
+        return await self._reader.run(read_customers, msp_id)
+
+    async def list_customers(self, msp_id: str) -> builtins.list[TenantRecord]:
+        """Return an msp's customers, by id. Raises: StoreUnavailable."""
+        return await self._reader.run(read_tenants, LIST_CUSTOMERS, {"of_msp": msp_id})
+
+    async def change(
+        self, tenant_id: str, changes: Mapping[str, Any], *, bump: bool = False, if_version: int | None = None
+    ) -> TenantRecord:
         """Write the named fields, and with `bump` a new generation; return the tenant as it is then.
 
-        Raises: NotFound, AlreadyExists (a host, identifier or default of another), StoreUnavailable.
+        Raises: NotFound, StaleVersion, AlreadyExists (a host, identifier or default of another), StoreUnavailable.
         """
-        return await self._writer.run(revised(partial(change_tenant, tenant_id=tenant_id, changes=changes, bump=bump)))
+        work = partial(change_tenant, tenant_id=tenant_id, changes=changes, bump=bump, if_version=if_version)
+        return await self._writing.change(work, about(tenant_id))
+
+    async def remove(self, tenant_id: str, *, if_version: int | None = None) -> None:
+        """Remove the tenant with its clients, secrets and keys. Raises: NotFound, StaleVersion, StoreUnavailable."""
+        work = partial(erase_tenant, tenant_id=tenant_id, if_version=if_version)
+        await self._writing.change(work, about(tenant_id))
 
     async def bump_generation(self, tenant_id: str) -> None:
         """Give the tenant a new generation. Raises: NotFound, StoreUnavailable."""
         await self.change(tenant_id, {}, bump=True)
 
 
+def read_tenant(connection: Connection, tenant_id: str) -> TenantRecord | None:
+    """Return the tenant, or None: every verb begins with this look. Raises: DBAPIError."""
+    rows = FIND_ONE.rows(connection, tenant_id)
+    return tenant_from_rows([TenantRow(*row) for row in rows]) if rows else None
+
+
 def read_tenants(
-    connection: Connection, statement: Select[*tuple[Any, ...]], parameters: dict[str, str]
+    connection: Connection, statement: Select[*tuple[Any, ...]], parameters: Mapping[str, object]
 ) -> list[TenantRecord]:
     """Return the tenants that the statement finds, whose rows repeat for each host. Raises: DBAPIError."""
     rows = connection.execute(statement, parameters).all()
@@ -93,20 +149,57 @@ def write_tenant(connection: Connection, *, tenant: TenantRecord, keys: Iterable
         write_key(connection, key=key)
 
 
-def change_tenant(connection: Connection, *, tenant_id: str, changes: Mapping[str, Any], bump: bool) -> TenantRecord:
-    """Update the named columns and hosts, and read the tenant back. Raises: NotFound, DBAPIError."""
+def change_tenant(
+    connection: Connection, *, tenant_id: str, changes: Mapping[str, Any], bump: bool, if_version: int | None
+) -> TenantRecord:
+    """Update the named columns and hosts, and read the tenant back. Raises: NotFound, StaleVersion, DBAPIError."""
+    require_version(connection, tenant_id, if_version)
     values = {name: CHANGEABLE[name](value) for name, value in changes.items() if name != "hosts"}
     if bump:
         values["generation"] = new_generation()
-    if values:
-        connection.execute(CHANGE, {**values, "of_tenant": tenant_id})
+    connection.execute(CHANGE, {**values, "of_tenant": tenant_id})
     if "hosts" in changes:
         connection.execute(REMOVE_HOSTS, {"of_tenant": tenant_id})
         write_hosts(connection, tenant_id, changes["hosts"])
-    changed = read_tenants(connection, FIND, {"of_tenant": tenant_id})
-    if not changed:
+    return require_tenant(connection, tenant_id)
+
+
+def erase_tenant(connection: Connection, *, tenant_id: str, if_version: int | None) -> None:
+    """Delete the tenant; what is its own goes with it. Raises: NotFound, StaleVersion, DBAPIError."""
+    require_version(connection, tenant_id, if_version)
+    connection.execute(REMOVE_SLOTS, {"of_tenant": tenant_id})
+    connection.execute(REMOVE, {"of_tenant": tenant_id})
+
+
+def require_version(connection: Connection, tenant_id: str, if_version: int | None) -> None:
+    """Make sure that the tenant is there, and of that version where one is named. Raises: NotFound, StaleVersion."""
+    version = require_tenant(connection, tenant_id).version
+    if if_version is not None and version != if_version:
+        raise StaleVersion(f"tenant {tenant_id} is of version {version}")
+
+
+def require_tenant(connection: Connection, tenant_id: str) -> TenantRecord:
+    """Return the tenant. Raises: NotFound, DBAPIError."""
+    found = read_tenant(connection, tenant_id)
+    if found is None:
         raise NotFound(f"no tenant {tenant_id}")
-    return changed[0]
+    return found
+
+
+def read_customers(connection: Connection, msp_id: str) -> tuple[str, ...]:
+    """Return the ids of an msp's customers. Raises: DBAPIError."""
+    return tuple(connection.execute(CUSTOMER_IDS, {"of_msp": msp_id}).scalars().all())
+
+
+def about(tenant_id: str) -> Subject:
+    """Return the tenant as what a change is about."""
+    return Subject("tenant", tenant_id, "", partial(show_tenant, tenant_id=tenant_id))
+
+
+def show_tenant(connection: Connection, *, tenant_id: str) -> Shown | None:
+    """Return what the audit log says of a tenant, or None. Raises: DBAPIError."""
+    found = read_tenant(connection, tenant_id)
+    return None if found is None else msgspec.structs.asdict(found)
 
 
 def write_hosts(connection: Connection, tenant_id: str, hosts: Iterable[str]) -> None:
@@ -121,11 +214,12 @@ def tenant_values(tenant: TenantRecord) -> dict[str, object]:
         "tenant_id": tenant.tenant_id,
         "created_at": tenant.created_at,
         "generation": new_generation(),
+        "version": 1,
         **{name: write(getattr(tenant, name)) for name, write in CHANGEABLE.items()},
     }
 
 
-def tenant_from_rows(rows: Sequence[Row[*tuple[Any, ...]]]) -> TenantRecord:
+def tenant_from_rows(rows: Sequence[Any]) -> TenantRecord:
     """Return the tenant of these rows: one for each host, or a single one with none."""
     row = rows[0]
     return TenantRecord(
@@ -134,9 +228,15 @@ def tenant_from_rows(rows: Sequence[Row[*tuple[Any, ...]]]) -> TenantRecord:
         issuer=row.issuer,
         hosts=tuple(each.host for each in rows if each.host is not None),
         identifier=row.identifier,
-        is_default=row.is_default,
-        is_suspended=row.is_suspended,
+        is_default=bool(row.is_default),
+        is_suspended=bool(row.is_suspended),
         token_rules=read_object(row.token_rules),
         created_at=row.created_at,
         generation=row.generation,
+        title=row.title,
+        description=row.description,
+        is_administrative=bool(row.is_administrative),
+        is_msp=bool(row.is_msp),
+        msp_id=row.msp_id,
+        version=row.version,
     )

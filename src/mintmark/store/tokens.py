@@ -19,11 +19,12 @@ from sqlalchemy import (
     update,
 )
 
-from mintmark.store.batching import GroupCommit, add_tokens
+from mintmark.store.batching import add_tokens
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.records import ReusableToken, ReuseSlot, Rotation, TokenRecord
 from mintmark.store.tables import JWT_SLOT, REUSE_SLOT, REVOKED_JWT, TOKEN
+from mintmark.store.writing import Shown, Subject, Writing
 
 
 def is_slot(table: Table) -> tuple[ColumnElement[bool], ...]:
@@ -31,8 +32,13 @@ def is_slot(table: Table) -> tuple[ColumnElement[bool], ...]:
     return tuple(table.c[name] == bindparam(f"of_{name}") for name in ReuseSlot.__struct_fields__)
 
 
+SHOWN: Final = ("tenant_id", "client_id", "kind", "scope", "issued_at", "expires_at")
 IS_TOKEN: Final = TOKEN.c.digest == bindparam("of_digest")
 
+DIGEST_OCTETS: Final = 32
+FIND_NAMED: Final = Prepared(
+    select(TOKEN).where(TOKEN.c.digest >= bindparam("first"), TOKEN.c.digest <= bindparam("last"))
+)
 FIND: Final = Prepared(select(TOKEN).where(IS_TOKEN))
 FIND_REUSABLE: Final = Prepared(
     select(REUSE_SLOT.c.digest, REUSE_SLOT.c.sealed, REUSE_SLOT.c.expires_at).where(
@@ -49,9 +55,6 @@ FIND_JWT: Final = select(JWT_SLOT.c.jti, JWT_SLOT.c.expires_at).where(*is_slot(J
 CLEAR_JWT_SLOT: Final = delete(JWT_SLOT).where(*is_slot(JWT_SLOT))
 FILL_JWT_SLOT: Final = insert(JWT_SLOT)
 REMOVE: Final = delete(TOKEN).where(IS_TOKEN)
-REMOVE_FAMILY: Final = delete(TOKEN).where(
-    (TOKEN.c.family == bindparam("of_family")) | (TOKEN.c.digest == bindparam("of_family"))
-)
 SPEND: Final = update(TOKEN).where(IS_TOKEN).values(used_at=bindparam("now"))
 FIND_REVOKED: Final = Prepared(
     select(literal_column("1")).where(
@@ -59,25 +62,32 @@ FIND_REVOKED: Final = Prepared(
     )
 )
 REVOKE: Final = insert(REVOKED_JWT)
+OF_FAMILY: Final = (TOKEN.c.family == bindparam("of_family")) | (TOKEN.c.digest == bindparam("of_family"))
+FIND_FAMILY: Final = select(TOKEN).where(OF_FAMILY).order_by(TOKEN.c.issued_at, TOKEN.c.digest)
+REMOVE_FAMILY: Final = delete(TOKEN).where(OF_FAMILY)
 
 
 class SqlTokens:
     """Implements `interface.TokenStore`."""
 
-    def __init__(self, reader: Reader, writer: GroupCommit) -> None:
+    def __init__(self, reader: Reader, writing: Writing) -> None:
         self._reader = reader
-        self._writer = writer
+        self._writing = writing
 
     async def add(self, records: Sequence[TokenRecord]) -> None:
         """Add tokens, all or none, and return when they are on disk.
 
         Raises: AlreadyExists (a digest), StoreUnavailable.
         """
-        await self._writer.add(records)
+        await self._writing.add(records)
 
     async def find(self, digest: bytes) -> TokenRecord | None:
         """Return the token with this SHA-256 digest, or None. Raises: StoreUnavailable."""
         return await self._reader.run(read_token, digest)
+
+    async def find_named(self, name: bytes) -> TokenRecord | None:
+        """Return the one token whose digest begins so; None if there is none, or more. Raises: StoreUnavailable."""
+        return await self._reader.run(read_named, name)
 
     async def find_reusable(self, slot: ReuseSlot, expires_after: int) -> ReusableToken | None:
         """Return the slot's token if it expires after that second, else None. Raises: StoreUnavailable."""
@@ -91,39 +101,40 @@ class SqlTokens:
         Raises: AlreadyExists (the digest), StoreUnavailable.
         """
         token = ReusableToken(record.digest, sealed, record.expires_at)
-        return await self._writer.run(
+        return await self._writing.run(
             partial(fill_slot, record=record, slot=slot, token=token, expires_after=expires_after)
         )
 
     async def renew(self, record: TokenRecord, slot: ReuseSlot, sealed: bytes) -> None:
         """Put a token into its slot, and remove the one before it. Raises: AlreadyExists, StoreUnavailable."""
         token = ReusableToken(record.digest, sealed, record.expires_at)
-        await self._writer.run(partial(replace_token, record=record, slot=slot, token=token))
+        await self._writing.run(partial(replace_token, record=record, slot=slot, token=token))
 
     async def renew_jwt(self, slot: ReuseSlot, jti: str, expires_at: int) -> None:
         """Put a JWT into its slot, and revoke the one before it. Raises: StoreUnavailable."""
-        await self._writer.run(partial(replace_jwt, slot=slot, jti=jti, expires_at=expires_at))
+        await self._writing.run(partial(replace_jwt, slot=slot, jti=jti, expires_at=expires_at))
 
     async def remove(self, digest: bytes) -> bool:
         """Remove a token and its slot; return whether it was there. Raises: StoreUnavailable."""
-        return await self._writer.run(partial(erase_token, digest=digest))
+        return await self._writing.record(partial(erase_token, digest=digest), [about(digest)])
 
     async def remove_family(self, family: bytes) -> int:
         """Remove all tokens of a family, and return how many. Raises: StoreUnavailable."""
-        return await self._writer.run(partial(erase_family, family=family))
+        return await self._writing.record(partial(erase_family, family=family), [about_family(family)])
 
     async def rotate(self, digest: bytes, replacement: Sequence[TokenRecord], now: int, leeway_s: int) -> Rotation:
         """Spend a refresh token and add what takes its place, or say why not.
 
         Raises: AlreadyExists (a digest of the replacement), StoreUnavailable.
         """
-        return await self._writer.run(
+        return await self._writing.run(
             partial(spend, digest=digest, replacement=replacement, now=now, leeway_s=leeway_s)
         )
 
     async def revoke_jti(self, tenant_id: str, jti: str, expires_at: int) -> None:
         """Remember until it expires that a JWT was revoked. Raises: StoreUnavailable."""
-        await self._writer.run(partial(write_revoked, tenant_id=tenant_id, jti=jti, expires_at=expires_at))
+        work = partial(write_revoked, tenant_id=tenant_id, jti=jti, expires_at=expires_at)
+        await self._writing.record(work, [about_jwt(tenant_id, jti)])
 
     async def is_jti_revoked(self, tenant_id: str, jti: str) -> bool:
         """Return whether a JWT was revoked. Raises: StoreUnavailable."""
@@ -134,6 +145,12 @@ def read_token(connection: Connection, digest: bytes) -> TokenRecord | None:
     """Return the token with this digest, or None. Raises: DBAPIError."""
     rows = FIND.rows(connection, digest)
     return TokenRecord(*rows[0]) if rows else None
+
+
+def read_named(connection: Connection, name: bytes) -> TokenRecord | None:
+    """Return the one token whose digest begins so, or None. Raises: DBAPIError."""
+    rows = FIND_NAMED.rows(connection, name, name + b"\xff" * (DIGEST_OCTETS - len(name)))
+    return TokenRecord(*rows[0]) if len(rows) == 1 else None
 
 
 def read_slot(connection: Connection, slot: ReuseSlot, expires_after: int) -> ReusableToken | None:
@@ -217,6 +234,38 @@ def spend(
         return "spent"
     erase_family(connection, family=found.digest if found.family is None else found.family)
     return "reused"
+
+
+def about(digest: bytes) -> Subject:
+    """Return the token as what a change is about; whose it is, its row says."""
+    return Subject("token", None, digest.hex(), partial(show_token, digest=digest))
+
+
+def about_family(family: bytes) -> Subject:
+    """Return the tokens of a family as what a change is about."""
+    return Subject("token family", None, family.hex(), partial(show_family, family=family))
+
+
+def about_jwt(tenant_id: str, jti: str) -> Subject:
+    """Return the JWT as what a change is about."""
+    return Subject("jwt", tenant_id, jti, partial(show_jwt, tenant_id=tenant_id, jti=jti))
+
+
+def show_token(connection: Connection, *, digest: bytes) -> Shown | None:
+    """Return what the audit log says of a token, or None. Raises: DBAPIError."""
+    found = read_token(connection, digest)
+    return None if found is None else {name: getattr(found, name) for name in SHOWN}
+
+
+def show_family(connection: Connection, *, family: bytes) -> Shown | None:
+    """Return what the audit log says of a family: its first, and how many there are. Raises: DBAPIError."""
+    rows = connection.execute(FIND_FAMILY, {"of_family": family}).all()
+    return {**{name: getattr(rows[0], name) for name in SHOWN}, "tokens": len(rows)} if rows else None
+
+
+def show_jwt(connection: Connection, *, tenant_id: str, jti: str) -> Shown:
+    """Return what the audit log says of a JWT. Raises: DBAPIError."""
+    return {"is_revoked": read_revoked(connection, tenant_id, jti)}
 
 
 def write_revoked(connection: Connection, *, tenant_id: str, jti: str, expires_at: int) -> None:

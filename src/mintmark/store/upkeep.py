@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnClause, Connection, Delete, Integer, Table, bindparam, delete, literal_column, select
 
-from mintmark.store.batching import GroupCommit
 from mintmark.store.checkpoints import Checkpoints
-from mintmark.store.tables import JWT_SLOT, REVOKED_JWT, TOKEN
+from mintmark.store.tables import IDEMPOTENCY, JWT_SLOT, REVOKED_JWT, TOKEN
+from mintmark.store.writing import Writing
 
 ROW: Final[ColumnClause[int]] = literal_column("rowid", Integer)
 
@@ -24,7 +24,7 @@ def expired(table: Table) -> Delete:
 
 
 # A slot of an opaque token has no line of its own: the foreign key removes it with its token.
-MORTAL: Final = (expired(TOKEN), expired(REVOKED_JWT), expired(JWT_SLOT))
+MORTAL: Final = (expired(TOKEN), expired(REVOKED_JWT), expired(JWT_SLOT), expired(IDEMPOTENCY))
 
 # Python's driver takes one step of this pragma, whatever number it is given: hence one page at a time.
 GIVE_BACK_PAGE: Final = "PRAGMA incremental_vacuum(1)"
@@ -35,8 +35,8 @@ COUNT_ALL: Final = "PRAGMA page_count"
 class SqlUpkeep:
     """Implements `interface.Upkeep`."""
 
-    def __init__(self, writer: GroupCommit, checkpoints: Checkpoints) -> None:
-        self._writer = writer
+    def __init__(self, writing: Writing, checkpoints: Checkpoints) -> None:
+        self._writing = writing
         self._checkpoints = checkpoints
 
     async def tend_log(self) -> None:
@@ -45,11 +45,11 @@ class SqlUpkeep:
 
     async def purge(self, now: int, limit: int) -> int:
         """Remove up to `limit` expired rows; return how many. Raises: StoreUnavailable."""
-        return await self._writer.run(partial(erase_expired, now=now, limit=limit))
+        return await self._writing.run(partial(erase_expired, now=now, limit=limit))
 
     async def reclaim(self, pages: int, *, keep: int = 0, keep_share: float = 0.0) -> int:
         """Give free pages back to the file system; return how many. Raises: StoreUnavailable."""
-        return await self._writer.run(partial(shrink, pages=pages, keep=keep, keep_share=keep_share))
+        return await self._writing.run(partial(shrink, pages=pages, keep=keep, keep_share=keep_share))
 
 
 def erase_expired(connection: Connection, *, now: int, limit: int) -> int:

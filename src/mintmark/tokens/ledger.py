@@ -14,6 +14,7 @@ from mintmark.protocol.errors import InvalidGrant
 from mintmark.protocol.messages import TokenResponse
 from mintmark.protocol.scope import format_scope
 from mintmark.protocol.secret import Secret
+from mintmark.store.events import AuditBuffer
 from mintmark.store.interface import TokenStore
 from mintmark.store.records import ReusableToken, TokenRecord
 from mintmark.tokens.mint import MintedToken, reuse_slot
@@ -26,9 +27,10 @@ log = structlog.get_logger()
 class TokenLedger:
     """Keeps minted tokens, and finds the live one of a slot."""
 
-    def __init__(self, store: TokenStore, sealing_key: SealingKey) -> None:
+    def __init__(self, store: TokenStore, sealing_key: SealingKey, audit: AuditBuffer) -> None:
         self._store = store
         self._sealing_key = sealing_key
+        self._audit = audit
 
     async def find_live(self, grant: AccessGrant, now: int) -> TokenResponse | None:
         """Return the answer with the live token of the grant's slot and its remaining seconds, or None."""
@@ -51,20 +53,27 @@ class TokenLedger:
             return await self._add_reusable(minted, now)
         elif minted.records:
             await self._store.add(minted.records)
+        self._tell_issued(minted, now)
         return minted.response
+
+    def _tell_issued(self, minted: MintedToken, now: int) -> None:
+        """Leave a line for the audit log. A token that is handed out again is told of once."""
+        grant = minted.grant
+        jwt = minted.moment
+        if jwt is not None:
+            self._audit.issued((now, grant.tenant_id, grant.client_id, grant.scope, "access", jwt.jti, jwt.expires_at))
+        for one in minted.records:
+            self._audit.issued((now, one.tenant_id, one.client_id, one.scope, one.kind, one.digest, one.expires_at))
 
     async def find_refresh(self, token: Secret | None) -> TokenRecord | None:
         """Return what the store has of a refresh token that a request shows."""
         return None if token is None else await self._store.find(digest_token(token.reveal()))
 
-    async def revoke(self, live: LiveToken) -> None:
-        """End a live token: a refresh token with all of its family, a JWT by its `jti`. RFC: 7009 section 2.1."""
-        if live.jwt_id is not None:
-            await self._store.revoke_jti(live.tenant_id, live.jwt_id, live.expires_at)
-        elif live.kind == "refresh" and live.family is not None:
-            await self._store.remove_family(live.family)
-        elif live.digest is not None:
-            await self._store.remove(live.digest)
+    async def revoke(self, live: LiveToken, now: int) -> None:
+        """End a live token at the request of its client."""
+        await end_token(self._store, live)
+        name = live.jwt_id or (live.digest or b"")
+        self._audit.revoked((now, live.tenant_id, live.client_id, live.kind, name))
 
     async def _rotate(self, minted: MintedToken, spent: TokenRecord, now: int) -> TokenResponse:
         """Spend the refresh token and keep its successors, in one transaction. RFC: 9700 section 4.14.2."""
@@ -72,8 +81,10 @@ class TokenLedger:
         leeway_s = form.reuse_leeway_s if form else 0
         outcome = await self._store.rotate(spent.digest, minted.records, now, leeway_s)
         if outcome == "rotated":
+            self._tell_issued(minted, now)
             return minted.response
         if outcome == "reused":
+            self._audit.reused((now, spent.tenant_id, spent.client_id, spent.digest))
             log.warning("refresh_token_reused", tenant_id=spent.tenant_id, client_id=spent.client_id, family="removed")
         reasons = {"unknown": "unknown_refresh_token", "expired": "expired_refresh_token"}
         raise InvalidGrant(reasons.get(outcome, "used_refresh_token"), outcome)
@@ -90,7 +101,10 @@ class TokenLedger:
         grant, record = minted.grant, minted.records[0]
         expires_after = now + grant.token.reuse_remainder_s
         live = await self._store.add_reusable(record, reuse_slot(grant), self._seal(minted), expires_after)
-        return minted.response if live.digest == record.digest else self._reopen(live, grant, now)
+        if live.digest != record.digest:
+            return self._reopen(live, grant, now)
+        self._tell_issued(minted, now)
+        return minted.response
 
     def _seal(self, minted: MintedToken) -> bytes:
         token = minted.response.access_token.encoded()
@@ -104,6 +118,16 @@ class TokenLedger:
             max(live.expires_at - now - grant.rules.expires_in_less_s, 0),
             format_scope(grant.scope) or None,
         )
+
+
+async def end_token(store: TokenStore, live: LiveToken) -> None:
+    """End a live token: a refresh token with all of its family, a JWT by its `jti`. RFC: 7009 section 2.1."""
+    if live.jwt_id is not None:
+        await store.revoke_jti(live.tenant_id, live.jwt_id, live.expires_at)
+    elif live.kind == "refresh" and live.family is not None:
+        await store.remove_family(live.family)
+    elif live.digest is not None:
+        await store.remove(live.digest)
 
 
 def _purpose(digest: bytes) -> bytes:

@@ -17,7 +17,7 @@ from mintmark.grants.rules import ClaimValue, Rules
 from mintmark.protocol.secret import Secret
 from mintmark.store.interface import TokenStore
 from mintmark.store.records import ClientRecord, TenantRecord
-from mintmark.tokens.jwt_reading import JwtUnreadable, read_jwt
+from mintmark.tokens.jwt_reading import JwtUnreadable, read_jwt, read_unverified_issuer
 from mintmark.tokens.keys import KeyRing
 from mintmark.tokens.opaque import digest_token
 
@@ -49,6 +49,9 @@ class Present(Protocol):
 
     def find_tenant(self, tenant_id: str) -> tuple[TenantRecord, Rules] | None:
         """Return a tenant that is there and not suspended, with its rules."""
+
+    def find_issuer(self, issuer: str) -> str | None:
+        """Return the id of the tenant with this issuer identifier, or None."""
 
     async def find_client(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return a client, or None."""
@@ -94,10 +97,35 @@ class TokenVerifier:
             return None
         return live
 
-    async def is_expired(self, tenant_id: str, token: Secret) -> bool:
-        """Tell whether a token that is not alive died of age, as far as the store still knows it."""
+    async def find_live_anywhere(self, token: Secret) -> LiveToken | None:
+        """Return what a token stands for, whichever tenant's it is, or None if it is not alive.
+
+        What an unverified JWT says of its issuer only chooses the tenant whose keys then judge it.
+        """
+        await self._present.refresh()
+        text = token.reveal()
+        if text.count(".") == 2:
+            tenant_id = self._present.find_issuer(read_unverified_issuer(text))
+        else:
+            record = await self._store.find(digest_token(text))
+            tenant_id = None if record is None else record.tenant_id
+        return None if tenant_id is None else await self.find_live(tenant_id, token)
+
+    async def is_ended(self, live: LiveToken) -> bool:
+        """Tell whether a token that was just found alive was revoked or has expired since.
+
+        For who has seen that the revision stands: then no change of tenant or client has ended it either.
+        """
+        if live.jwt_id is not None:
+            gone = await self._store.is_jti_revoked(live.tenant_id, live.jwt_id)
+        else:
+            gone = await self._store.find(live.digest or b"") is None
+        return gone or self._clock() >= live.expires_at
+
+    async def is_expired(self, tenant_id: str | None, token: Secret) -> bool:
+        """Tell whether a token that is not alive died of age, as far as the store still knows it. None: any tenant's."""
         record = await self._store.find(digest_token(token.reveal()))
-        return record is not None and record.tenant_id == tenant_id and record.expires_at <= self._clock()
+        return record is not None and tenant_id in {None, record.tenant_id} and record.expires_at <= self._clock()
 
     async def _find_opaque(self, tenant: TenantRecord, text: str, *, or_spent: bool) -> LiveToken | None:
         record = await self._store.find(digest_token(text))

@@ -22,6 +22,9 @@ def upgrade() -> None:
     create_reuse_and_revocation()
     create_renewal()
     create_deployment()
+    create_audit_log()
+    create_idempotency()
+    create_sites()
 
 
 def create_tenants() -> None:
@@ -37,18 +40,21 @@ def create_tenants() -> None:
         sa.Column("token_rules", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("generation", sa.BigInteger, nullable=False),
+        sa.Column("title", sa.Text, nullable=False),
+        sa.Column("description", sa.Text, nullable=False),
+        sa.Column("is_administrative", sa.Boolean, nullable=False),
+        sa.Column("is_msp", sa.Boolean, nullable=False),
+        sa.Column("msp_id", NAME),
+        sa.Column("version", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", name="pk_tenant"),
+        sa.ForeignKeyConstraint(["msp_id"], ["tenant.tenant_id"], name="fk_tenant_tenant"),
         sa.UniqueConstraint("identifier", name="uq_tenant_identifier"),
     )
-    only_default = sa.text("is_default")
-    op.create_index(
-        "uq_tenant_default",
-        "tenant",
-        ["is_default"],
-        unique=True,
-        sqlite_where=only_default,
-        postgresql_where=only_default,
-    )
+    create_partial_index("uq_tenant_default", "tenant", ["is_default"], "is_default", unique=True)
+    create_partial_index("uq_tenant_administrative", "tenant", ["is_administrative"], "is_administrative", unique=True)
+    create_partial_index("ix_tenant_msp_id", "tenant", ["msp_id"], "msp_id IS NOT NULL")
+    named = "msp_id IS NOT NULL AND title <> ''"
+    create_partial_index("uq_tenant_customer_title", "tenant", ["msp_id", "title"], named, unique=True)
     op.create_table(
         "tenant_host",
         sa.Column("host", NAME, nullable=False),
@@ -76,6 +82,12 @@ def create_clients() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("generation", sa.BigInteger, nullable=False),
         sa.Column("resources", sa.Text, nullable=False),
+        sa.Column("role", sa.Text, nullable=False),
+        sa.Column("all_sites", sa.Boolean, nullable=False),
+        sa.Column("sites", sa.Text, nullable=False),
+        sa.Column("all_customers", sa.Boolean, nullable=False),
+        sa.Column("customers", sa.Text, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "client_id", name="pk_client"),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_client_tenant", ondelete="CASCADE"),
     )
@@ -89,6 +101,7 @@ def create_clients() -> None:
         sa.Column("label", sa.Text, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger),
+        sa.Column("last_used_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("tenant_id", "client_id", "secret_id", name="pk_client_secret"),
         sa.ForeignKeyConstraint(
             ["tenant_id", "client_id"],
@@ -97,6 +110,10 @@ def create_clients() -> None:
             ondelete="CASCADE",
         ),
     )
+    columns = ["expires_at", "tenant_id", "client_id", "secret_id"]
+    create_partial_index("ix_client_secret_expires_at", "client_secret", columns, "expires_at IS NOT NULL")
+    columns = ["tenant_id", "expires_at", "client_id", "secret_id"]
+    create_partial_index("ix_client_secret_tenant_id_expires_at", "client_secret", columns, "expires_at IS NOT NULL")
 
 
 def create_keys() -> None:
@@ -136,8 +153,7 @@ def create_tokens() -> None:
         sa.PrimaryKeyConstraint("digest", name="pk_token"),
     )
     op.create_index("ix_token_expires_at", "token", ["expires_at"])
-    has_family = sa.text("family IS NOT NULL")
-    op.create_index("ix_token_family", "token", ["family"], sqlite_where=has_family, postgresql_where=has_family)
+    create_partial_index("ix_token_family", "token", ["family"], "family IS NOT NULL")
 
 
 def create_reuse_and_revocation() -> None:
@@ -212,7 +228,79 @@ def create_deployment() -> None:
         "revision",
         sa.Column("one", sa.Integer, nullable=False, autoincrement=False),
         sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("syncs", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("one", name="pk_revision"),
         sa.CheckConstraint("one = 1", name=op.f("ck_revision_single_row")),
     )
-    op.bulk_insert(revisions, [{"one": 1, "number": 0}])
+    op.bulk_insert(revisions, [{"one": 1, "number": 0, "syncs": 0}])
+
+
+def create_audit_log() -> None:
+    """Create `audit_record` and `audit_checkpoint`."""
+    number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+    op.create_table(
+        "audit_record",
+        sa.Column("seq", number, nullable=False, autoincrement=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("tenant_id", NAME),
+        sa.Column("subject", sa.Text, nullable=False),
+        sa.Column("source", sa.Text, nullable=False),
+        sa.Column("token", sa.Text, nullable=False),
+        sa.Column("correlation_id", sa.Text, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("previous", sa.LargeBinary, nullable=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("seq", name="pk_audit_record"),
+    )
+    op.create_index("ix_audit_record_tenant_id_seq", "audit_record", ["tenant_id", "seq"])
+    op.create_table(
+        "audit_checkpoint",
+        sa.Column("seq", number, nullable=False, autoincrement=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+        sa.Column("is_anchor", sa.Boolean, nullable=False),
+        sa.Column("signature", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("seq", name="pk_audit_checkpoint"),
+    )
+
+
+def create_idempotency() -> None:
+    """Create `idempotency`."""
+    op.create_table(
+        "idempotency",
+        sa.Column("actor", NAME, nullable=False),
+        sa.Column("key", NAME, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("sealed", sa.LargeBinary),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("actor", "key", name="pk_idempotency"),
+    )
+    op.create_index("ix_idempotency_expires_at", "idempotency", ["expires_at"])
+
+
+def create_sites() -> None:
+    """Create `site`."""
+    op.create_table(
+        "site",
+        sa.Column("tenant_id", NAME, nullable=False),
+        sa.Column("site_id", NAME, nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("region", sa.Text, nullable=False),
+        sa.Column("time_zone", sa.Text, nullable=False),
+        sa.Column("scenario", sa.Text, nullable=False),
+        sa.Column("site_type", sa.Integer, nullable=False),
+        sa.Column("details", sa.Text, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "site_id", name="pk_site"),
+        sa.UniqueConstraint("tenant_id", "name", name="uq_site_tenant_id_name"),
+        sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_site_tenant", ondelete="CASCADE"),
+    )
+
+
+def create_partial_index(name: str, table: str, columns: list[str], where: str, *, unique: bool = False) -> None:
+    """Create an index that holds only the rows which a condition names."""
+    only = sa.text(where)
+    op.create_index(name, table, columns, unique=unique, sqlite_where=only, postgresql_where=only)

@@ -1,0 +1,159 @@
+"""Whether the audit log is as it was written: pure functions of its records and checkpoints.
+
+The first fault ends the search: what comes behind it can be judged no more than a link behind a broken one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from mintmark.authentication.audit_key import AuditKey
+from mintmark.store.chain import GENESIS, hash_record
+from mintmark.store.records import AuditCheckpoint, AuditRecord
+
+LOOK_AROUND: Final = 100
+"""How far a record may have been moved to be recognised."""
+
+FaultKind = Literal["changed", "removed", "moved", "inserted", "rewritten", "forged_checkpoint"]
+
+
+class Fault(NamedTuple):
+    """What is wrong, at which record."""
+
+    seq: int
+    kind: FaultKind
+    text: str
+
+
+class ChainVerifier:
+    """Takes the records in order, pages of any length, and keeps the first fault."""
+
+    def __init__(
+        self, checkpoints: Sequence[AuditCheckpoint], key: AuditKey, known: tuple[int, bytes] | None = None
+    ) -> None:
+        self.records = 0
+        self.checkpoints_met = 0
+        self._checkpoints = {one.seq: one for one in checkpoints}
+        self._known = known
+        self._last: AuditRecord | None = None
+        self._waiting: AuditRecord | None = None
+        self._signed_up_to = 0
+        self.fault = next((forged(one) for one in checkpoints if not is_genuine(one, key)), None)
+
+    @property
+    def head(self) -> str:
+        """The last record that stands, as `SEQ:HASH`."""
+        return f"{self._last.seq}:{self._last.hash.hex()}" if self._last else f"0:{GENESIS.hex()}"
+
+    def take(self, page: Sequence[AuditRecord]) -> None:
+        """Judge the records of a page; what one is may show only beside the one behind it."""
+        for record in page:
+            if self._waiting is not None:
+                self._judge(self._waiting, record)
+            self._waiting = record
+            if self.fault is not None:
+                return
+
+    def finish(self) -> Fault | None:
+        """Judge the last record, and whether there were more. Return the first fault, or None."""
+        if self.fault is None and self._waiting is not None:
+            self._judge(self._waiting, None)
+        if self.fault is None:
+            self.fault = self._find_missing_end()
+        return self.fault
+
+    def _judge(self, record: AuditRecord, following: AuditRecord | None) -> None:
+        self.fault = self._find_fault(record, following)
+        if self.fault is None:
+            self.records += 1
+            self._last = record
+
+    def _find_fault(self, record: AuditRecord, following: AuditRecord | None) -> Fault | None:
+        expected = self._expected_seq(record)
+        if record.seq > expected:
+            return Fault(expected, "removed", f"the records {expected} to {record.seq - 1} are missing")
+        if hash_record(record) != record.hash:
+            return self._explain_hash(record, following)
+        if record.previous != self._previous_hash(record):
+            seq = record.seq - 1
+            return Fault(seq, "changed", f"record {seq} is not the one that record {record.seq} was written behind")
+        return self._hold_against_signed(record)
+
+    def _expected_seq(self, record: AuditRecord) -> int:
+        if self._last is not None:
+            return self._last.seq + 1
+        # The first that is left: what came before has either never been, or was removed for its age and signed away.
+        anchor = self._checkpoints.get(record.seq - 1)
+        return record.seq if anchor is not None and anchor.is_anchor else 1
+
+    def _previous_hash(self, record: AuditRecord) -> bytes:
+        if self._last is not None:
+            return self._last.hash
+        anchor = self._checkpoints.get(record.seq - 1)
+        return GENESIS if anchor is None else anchor.hash
+
+    def _explain_hash(self, record: AuditRecord, following: AuditRecord | None) -> Fault:
+        """Say how a record came to have a hash that is not its own."""
+        seq, origin = record.seq, original_seq(record)
+        if origin is None:
+            return Fault(seq, "changed", f"record {seq} was changed")
+        if origin == seq - 1 and record.previous != self._previous_hash(record):
+            return Fault(seq - 1, "inserted", f"record {seq - 1} was inserted; what was there is now record {seq}")
+        if following is not None and original_seq(following) in {None, following.seq, seq}:
+            return Fault(seq, "moved", f"record {seq} was moved: it was written as record {origin}")
+        return Fault(seq, "removed", f"record {seq} was removed, and those behind it were numbered anew")
+
+    def _hold_against_signed(self, record: AuditRecord) -> Fault | None:
+        checkpoint = self._checkpoints.get(record.seq)
+        signed = [checkpoint.hash] if checkpoint else []
+        if self._known is not None and self._known[0] == record.seq:
+            signed.append(self._known[1])
+        if any(one != record.hash for one in signed):
+            first = self._signed_up_to + 1
+            return Fault(record.seq, "rewritten", f"of the records {first} to {record.seq} some were written anew")
+        if signed:
+            self._signed_up_to = record.seq
+            self.checkpoints_met += checkpoint is not None
+        return None
+
+    def _find_missing_end(self) -> Fault | None:
+        last = self._last.seq if self._last else 0
+        anchored = max((seq for seq, one in self._checkpoints.items() if one.is_anchor), default=0)
+        end = max([*self._checkpoints, *([self._known[0]] if self._known else ())], default=0)
+        if end <= max(last, anchored):
+            return None
+        first = max(last, anchored) + 1
+        return Fault(first, "removed", f"the records {first} to {end}, of which a checkpoint tells, are missing")
+
+
+def original_seq(record: AuditRecord) -> int | None:
+    """Return the place, at or near its own, for which a record has the hash that it bears; None: it was changed."""
+    places = range(max(1, record.seq - LOOK_AROUND), record.seq + LOOK_AROUND + 1)
+    matches = (one for one in places if hash_record(msgspec.structs.replace(record, seq=one)) == record.hash)
+    return next(matches, None)
+
+
+def sign_checkpoint(key: AuditKey, seq: int, hashed: bytes, *, at: int, is_anchor: bool = False) -> AuditCheckpoint:
+    """Return a signed checkpoint. `at`: seconds since 1970-01-01T00:00:00Z."""
+    signature = key.sign(signed_octets(seq, at, hashed, is_anchor=is_anchor))
+    return AuditCheckpoint(seq=seq, at=at, hash=hashed, is_anchor=is_anchor, signature=signature)
+
+
+def is_genuine(checkpoint: AuditCheckpoint, key: AuditKey) -> bool:
+    """Tell whether this deployment signed a checkpoint."""
+    octets = signed_octets(checkpoint.seq, checkpoint.at, checkpoint.hash, is_anchor=checkpoint.is_anchor)
+    return key.is_signed(octets, checkpoint.signature)
+
+
+def signed_octets(seq: int, at: int, hashed: bytes, *, is_anchor: bool) -> bytes:
+    """Return what the signature of a checkpoint is over."""
+    word = "anchor" if is_anchor else "checkpoint"
+    return f"mintmark audit {word} v1\n{seq}\n{at}\n{hashed.hex()}\n".encode()
+
+
+def forged(checkpoint: AuditCheckpoint) -> Fault:
+    """Return the fault of a checkpoint that this deployment did not sign."""
+    return Fault(checkpoint.seq, "forged_checkpoint", f"the checkpoint of record {checkpoint.seq} is not ours")

@@ -1,0 +1,216 @@
+"""Verbs on the sites of Omada tenants: list, create, change, remove, copy, import.
+
+An application that is limited to some sites sees and touches these alone. Whoever is so limited makes no new ones: they
+would be beyond its reach.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from mintmark.admin.administration import (
+    Administration,
+    Malformed,
+    Missing,
+    PermissionRefused,
+    Taken,
+)
+from mintmark.admin.permissions import Permission
+from mintmark.protocol.errors import AlreadyExists, NotFound
+from mintmark.store.records import ClientRecord, SiteRecord
+
+SITE_ID_OCTETS: Final = 12
+MAX_NAME_LENGTH: Final = 64
+CLIENTS_A_PAGE: Final = 1000
+
+
+class SiteOutOfReach(PermissionRefused):
+    """The site is not among those that the actor is limited to, whether it is there or not."""
+
+
+class SiteRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A site to make."""
+
+    name: str
+    """1 to 64 characters, unlike those of the tenant's other sites."""
+    region: str
+    time_zone: str
+    scenario: str
+    site_type: int = 0
+    details: Mapping[str, Any] = {}
+    """What else the vendor's system knows of a site: kept and given back as it is."""
+
+
+class SiteChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to change of a site; None stays as it is, and so do details that are not named."""
+
+    name: str | None = None
+    region: str | None = None
+    time_zone: str | None = None
+    scenario: str | None = None
+    details: Mapping[str, Any] = {}
+
+
+async def list_sites(
+    administration: Administration, tenant_id: str, *, containing: str = "", offset: int, limit: int
+) -> tuple[int, list[SiteRecord]]:
+    """Return how many sites the actor may see whose name contains a text, and some of them, by name.
+
+    Raises: AdministrationError.
+    """
+    administration.permit("sites:read", tenant_id)
+    return await administration.store.sites.page(
+        tenant_id, only=administration.actor.sites, containing=containing, offset=offset, limit=limit
+    )
+
+
+async def require_site(administration: Administration, tenant_id: str, site_id: str) -> SiteRecord:
+    """Return a site. Raises: AdministrationError."""
+    return await _require_site(administration, tenant_id, site_id, permission="sites:read")
+
+
+async def create_site(administration: Administration, tenant_id: str, request: SiteRequest) -> SiteRecord:
+    """Make a site. Raises: AdministrationError."""
+    _permit_new(administration, tenant_id)
+    _check_name(request.name)
+    site = _new_site(administration, tenant_id, request)
+    try:
+        await administration.acting("create_site").sites.add([site])
+    except AlreadyExists as error:
+        raise _taken(request.name) from error
+    except NotFound as error:
+        raise Missing(f"there is no tenant {tenant_id!r}") from error
+    return site
+
+
+async def change_site(
+    administration: Administration,
+    tenant_id: str,
+    site_id: str,
+    changes: SiteChanges,
+) -> SiteRecord:
+    """Change a site. Raises: AdministrationError."""
+    site = await _require_site(administration, tenant_id, site_id, permission="sites:write")
+    given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
+    _check_name(changes.name or site.name)
+    given["details"] = {**site.details, **changes.details}
+    try:
+        return await administration.acting("change_site").sites.change(tenant_id, site_id, given)
+    except AlreadyExists as error:
+        raise _taken(changes.name or "") from error
+    except NotFound as error:
+        raise _no_site(site_id) from error
+
+
+async def remove_site(administration: Administration, tenant_id: str, site_id: str) -> None:
+    """Remove a site. Raises: AdministrationError."""
+    await _require_site(administration, tenant_id, site_id, permission="sites:write")
+    try:
+        await administration.acting("remove_site").sites.remove(tenant_id, site_id)
+    except NotFound as error:
+        raise _no_site(site_id) from error
+
+
+async def copy_site(
+    administration: Administration, tenant_id: str, site_id: str, *, names: Sequence[str]
+) -> list[SiteRecord]:
+    """Make sites like one that is there, all or none; the tokens of the applications concerned die at once.
+
+    Raises: AdministrationError.
+    """
+    _permit_new(administration, tenant_id)
+    site = await _require_site(administration, tenant_id, site_id, permission="sites:write")
+    copied = ("region", "time_zone", "scenario", "site_type", "details")
+    common = {name: getattr(site, name) for name in copied}
+    requests = [SiteRequest(name=name, **common) for name in names]
+    return await _add_ending_tokens(administration, tenant_id, requests, verb="copy_site")
+
+
+async def import_sites(
+    administration: Administration, tenant_id: str, requests: Sequence[SiteRequest]
+) -> list[SiteRecord]:
+    """Make sites that were exported elsewhere, all or none; the tokens of the applications concerned die at once.
+
+    Raises: AdministrationError.
+    """
+    _permit_new(administration, tenant_id)
+    return await _add_ending_tokens(administration, tenant_id, requests, verb="import_sites")
+
+
+def _permit_new(administration: Administration, tenant_id: str) -> None:
+    administration.permit("sites:write", tenant_id)
+    if administration.actor.sites is not None:
+        raise SiteOutOfReach("who is limited to some sites makes no new ones")
+
+
+async def _require_site(
+    administration: Administration, tenant_id: str, site_id: str, *, permission: Permission
+) -> SiteRecord:
+    administration.permit(permission, tenant_id)
+    own = administration.actor.sites
+    if own is not None and site_id not in own:
+        raise SiteOutOfReach(f"site {site_id!r} is beyond reach")
+    site = await administration.store.sites.find(tenant_id, site_id)
+    if site is None:
+        raise _no_site(site_id)
+    return site
+
+
+async def _add_ending_tokens(
+    administration: Administration, tenant_id: str, requests: Sequence[SiteRequest], *, verb: str
+) -> list[SiteRecord]:
+    for request in requests:
+        _check_name(request.name)
+    sites = [_new_site(administration, tenant_id, request) for request in requests]
+    concerned = await _msp_clients_of(administration, tenant_id)
+    try:
+        await administration.acting(verb).sites.add_ending_tokens(sites, concerned)
+    except AlreadyExists as error:
+        raise _taken(", ".join(site.name for site in sites[:5])) from error
+    except NotFound as error:
+        raise Missing(f"tenant {tenant_id!r} or an application was removed meanwhile") from error
+    return sites
+
+
+async def _msp_clients_of(administration: Administration, tenant_id: str) -> list[tuple[str, str]]:
+    """Return the msp's applications that may see this customer: its sites are theirs, too."""
+    tenant = await administration.require_tenant(tenant_id)
+    if tenant.msp_id is None:
+        return []
+    concerned: list[tuple[str, str]] = []
+    after = ""
+    while page := await administration.store.clients.page(tenant.msp_id, after, CLIENTS_A_PAGE):
+        concerned += [(one.tenant_id, one.client_id) for one in page if sees_customer(one, tenant_id)]
+        after = page[-1].client_id
+    return concerned
+
+
+def sees_customer(client: ClientRecord, tenant_id: str) -> bool:
+    """Tell whether an msp's application may see a customer."""
+    return client.all_customers or tenant_id in client.customers
+
+
+def _new_site(administration: Administration, tenant_id: str, request: SiteRequest) -> SiteRecord:
+    return SiteRecord(
+        tenant_id=tenant_id,
+        site_id=secrets.token_hex(SITE_ID_OCTETS),
+        created_at=administration.now(),
+        **msgspec.structs.asdict(request),
+    )
+
+
+def _check_name(name: str) -> None:
+    if not 1 <= len(name) <= MAX_NAME_LENGTH:
+        raise Malformed(f"name {name[:MAX_NAME_LENGTH]!r}: wanted are 1 to {MAX_NAME_LENGTH} characters", "name")
+
+
+def _taken(name: str) -> Taken:
+    return Taken(f"there is a site with the name {name!r} already")
+
+
+def _no_site(site_id: str) -> Missing:
+    return Missing(f"there is no site {site_id!r}")

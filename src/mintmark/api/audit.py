@@ -1,0 +1,126 @@
+"""The audit log: who did what, when, from where, with which token; before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from mintmark.admin.audit import describe_record, list_audit
+from mintmark.api.messages import Name, TenantId
+from mintmark.api.operation import Call, Operation, Reply
+from mintmark.api.paging import PageQuery, read_cursor, reply_page
+from mintmark.api.problems import Fault, Refusal
+from mintmark.store.records import AuditRecord
+
+SCANNED: Final = 500
+"""Records looked at for one more page of those that a filter lets through."""
+MAX_SCANS: Final = 10
+ANY: Final = msgspec.Meta(description="Only records of exactly this; empty: of any.")
+
+
+class AuditQuery(PageQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The query of the audit log."""
+
+    tenant_id: TenantId | None = None
+    kind: Annotated[Name, ANY] = ""
+    actor: Annotated[str, msgspec.Meta(max_length=400, description="Only acts of exactly this actor.")] = ""
+    order: Literal["newest", "oldest"] = "newest"
+
+
+class AuditView(msgspec.Struct, frozen=True, kw_only=True):
+    """One record. `hash` is over it and the hash before it."""
+
+    seq: int
+    at: int
+    kind: str
+    actor: str
+    tenant_id: str | None
+    subject: str
+    source: str
+    token: str
+    correlation_id: str
+    body: Mapping[str, Any]
+    previous: str
+    hash: str
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    """Records. With a filter a page may be short, or empty, and there may still be a next one."""
+
+    items: tuple[AuditView, ...]
+    next: str | None
+
+
+async def list_page(call: Call) -> Reply:
+    """Answer with a page of the records that the caller may read."""
+    place, found = _read_place(call.query.cursor), list[AuditRecord]()
+    size = SCANNED if call.query.kind or call.query.actor else call.query.limit + 1
+    for _ in range(MAX_SCANS):
+        scanned = await _scan(call, place, size)
+        found += [record for record in scanned if _is_wanted(record, call.query)]
+        place = scanned[-1].seq if len(scanned) == size else None
+        if len(found) >= call.query.limit or place is None:
+            break
+    if len(found) > call.query.limit:
+        found = found[: call.query.limit]
+        place = found[-1].seq
+    return reply_page(call, AuditPage, tuple(map(_show, found)), None if place is None else str(place))
+
+
+async def _scan(call: Call, place: int | None, size: int) -> list[AuditRecord]:
+    query: AuditQuery = call.query
+    where = {"before": place} if query.order == "newest" else {"after": place or 0}
+    return await list_audit(call.administration, query.tenant_id, **where, limit=size)
+
+
+def _read_place(cursor: str) -> int | None:
+    text = read_cursor(cursor)
+    if text and not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise Refusal("invalid-query", faults=(Fault("It is no cursor of ours.", parameter="cursor"),))
+    return int(text) if text else None
+
+
+def _is_wanted(record: AuditRecord, query: AuditQuery) -> bool:
+    return query.kind in {"", record.kind} and query.actor in {"", record.actor}
+
+
+def _show(record: AuditRecord) -> AuditView:
+    return msgspec.convert(describe_record(record), AuditView)
+
+
+OPERATIONS: Final = (
+    Operation(
+        name="listAudit",
+        method="GET",
+        path="/audit",
+        permission="audit:read",
+        call=list_page,
+        summary="List records of the audit log",
+        about="The newest first, or the oldest. A caller sees the records of the tenants within its reach; those of"
+        " the deployment itself are for the administrative tenant's clients.",
+        query=AuditQuery,
+        gives=AuditPage,
+        problems=("not-found",),
+        example_answer={
+            "items": [
+                {
+                    "seq": 17,
+                    "at": 1795207683,
+                    "kind": "disable_client",
+                    "actor": "client:acme/manager",
+                    "tenant_id": "acme",
+                    "subject": "client acme/billing",
+                    "source": "192.0.2.7",
+                    "token": "e8178cab-ffae-4d4e-95d0-35c801a20b2c",
+                    "correlation_id": "2b7c2f0e-3a53-4b54-8f0e-6f4f6f1b6c0a",
+                    "body": {"before": {"is_disabled": False}, "after": {"is_disabled": True}},
+                    "previous": "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9",
+                    "hash": "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b",
+                }
+            ],
+            "next": None,
+        },
+    ),
+)

@@ -1,0 +1,183 @@
+"""Up to twenty requests in one: each through the same code as alone, each authorised by itself, synced to disk once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import takewhile
+from typing import Annotated, Final, Literal, NamedTuple
+
+import msgspec
+
+from mintmark.api.operation import PREFIX, Call, Desk, Found, Operation, Reply, Table, read_path
+from mintmark.api.performing import perform, perform_many, refuse
+from mintmark.api.problems import Refusal
+from mintmark.protocol.http import HttpRequest, HttpResponse
+
+BATCH_PATH: Final = "/batch"
+MAX_ACTIONS: Final = 20
+PLAIN: Final[Mapping[bytes, bytes]] = {b"content-type": b"application/json"}
+"""The headers of an action that has none of its own."""
+MAX_BATCH_OCTETS: Final = 1024 * 1024
+
+
+class ActionHeaders(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    rename={"if_match": "If-Match", "if_none_match": "If-None-Match", "idempotency_key": "Idempotency-Key"},
+):
+    """The headers that an action may have."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    idempotency_key: str | None = None
+
+
+class Action(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One request of a batch."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: Annotated[str, msgspec.Meta(pattern="^/", max_length=4096)]
+    """With its query, as it stands alone: `/api/v1/tenants/acme/clients?limit=10`."""
+    headers: ActionHeaders | None = None
+    body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Requests, carried out in their order."""
+
+    actions: Annotated[tuple[Action, ...], msgspec.Meta(min_length=1, max_length=MAX_ACTIONS)]
+    interrupt: bool = True
+    """The first that fails ends the batch; what was done before it stays done."""
+
+
+class ActionResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to one action."""
+
+    status: int
+    headers: dict[str, str] = {}
+    body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """The answers, in the order of the actions."""
+
+    results: tuple[ActionResult, ...]
+
+
+def batch_operation(table: Table) -> Operation:
+    """Return the row of the batch call over the rows of a table, which does not hold it: no batch within a batch."""
+
+    async def run_batch(call: Call) -> Reply:
+        return await carry_out(call, table)
+
+    return Operation(
+        name="runBatch",
+        method="POST",
+        path=BATCH_PATH,
+        permission="",
+        call=run_batch,
+        summary="Carry out up to 20 requests",
+        about="Each is authorised by itself, and answered in its place. With `interrupt`, the first failure ends it:"
+        " what was done stays done, and what was not begun is answered 424. All are on disk when the answer comes.",
+        takes=BatchRequest,
+        gives=BatchAnswer,
+        problems=("body-too-large",),
+        max_body_octets=MAX_BATCH_OCTETS,
+        example={
+            "actions": [
+                {"method": "GET", "path": "/api/v1/tenants/acme"},
+                {"method": "POST", "path": "/api/v1/tenants/acme/clients", "body": {"client_name": "Billing job"}},
+            ]
+        },
+    )
+
+
+class Asked(NamedTuple):
+    """An action as a request, and the row that it found, or why it found none."""
+
+    request: HttpRequest
+    found: Found | Refusal
+
+
+async def carry_out(call: Call, table: Table) -> Reply:
+    """Carry out a batch's actions one after the other, and sync what they wrote once."""
+    batch: BatchRequest = call.body
+    asked = [read_action(action, table, call.request.source) for action in batch.actions]
+    desk, responses = call.desk, list[HttpResponse]()
+    while len(responses) < len(asked):
+        try:
+            desk = await desk.admit_again()
+            latest = await answer_next(asked[len(responses) :], desk)
+        except Refusal as refusal:
+            latest = [refuse(refusal, desk.exchange)]
+        responses += latest
+        if batch.interrupt and latest[-1].status >= 400:
+            break
+    missing = len(asked) - len(responses)
+    responses += [refuse(Refusal("not-attempted"), desk.exchange)] * missing
+    if any(one.request.method != "GET" for one in asked):
+        await call.administration.store.sync()
+    return Reply(BatchAnswer(tuple(write_result(response) for response in responses)))
+
+
+async def answer_next(asked: Sequence[Asked], desk: Desk) -> list[HttpResponse]:
+    """Answer the first of the actions, and with it those behind it that its row does all at once.
+
+    Raises: Refusal.
+    """
+    request, found = asked[0]
+    if isinstance(found, Refusal):
+        raise found
+    if request.method != "GET":
+        desk = msgspec.structs.replace(desk, administration=desk.administration.unsynced())
+    if found.operation.call_many is not None:
+        alike = [one.request for one in takewhile(partial(is_alike, asked[0]), asked)]
+        answered = await perform_many(found, alike, desk) if len(alike) > 1 else None
+        if answered is not None:
+            return answered
+    return [await perform(found, request, desk)]
+
+
+def is_alike(first: Asked, other: Asked) -> bool:
+    """Tell whether two actions differ in nothing but their bodies."""
+    return other.found == first.found and other.request.headers is first.request.headers is PLAIN
+
+
+def read_action(action: Action, table: Table, source: str) -> Asked:
+    """Return an action as the request that it would be alone."""
+    path, _, query = action.path.partition("?")
+    body = b"" if action.body is msgspec.UNSET else bytes(action.body)
+    request = HttpRequest(action.method, path, query.encode(), read_headers(action.headers), body, source)
+    try:
+        return Asked(request, find(table, action.method, path))
+    except Refusal as refusal:
+        return Asked(request, refusal)
+
+
+def read_headers(headers: ActionHeaders | None) -> Mapping[bytes, bytes]:
+    """Return an action's headers as a request has them."""
+    if headers is None:
+        return PLAIN
+    return {**PLAIN, **{name.lower().encode(): value.encode() for name, value in msgspec.to_builtins(headers).items()}}
+
+
+def find(table: Table, method: str, path: str) -> Found:
+    """Return the row of an action. Raises: Refusal (`not-found`, `method-not-allowed`, `invalid-values`)."""
+    if path.rstrip("/") == PREFIX + BATCH_PATH:
+        raise Refusal("invalid-values", "A batch holds no batch.")
+    below = path.removeprefix(PREFIX)
+    rows = table.at(below) if path.startswith(PREFIX + "/") else {}
+    if not rows:
+        raise Refusal("not-found")
+    if method not in rows:
+        raise Refusal("method-not-allowed", headers=(("allow", ", ".join(sorted(rows))),))
+    return Found(rows[method], read_path(rows[method], below))
+
+
+def write_result(response: HttpResponse) -> ActionResult:
+    """Write an answer as a member of the batch's."""
+    headers = {name.decode(): value.decode() for name, value in response.headers}
+    return ActionResult(response.status, headers, msgspec.Raw(response.body) if response.body else msgspec.UNSET)

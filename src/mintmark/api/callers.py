@@ -1,0 +1,58 @@
+"""Who calls: from the token in the Authorization header to the actor on whose behalf the verbs act.
+
+The API is a protected resource like any other; its tokens are our own, of whichever tenant.
+RFC: 6750 sections 2.1 and 3, RFC: 9728 section 5.1.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from mintmark.admin.actor import actor_of_token
+from mintmark.admin.administration import Administration
+from mintmark.admin.permissions import MANAGEMENT_AUDIENCE
+from mintmark.api.operation import Desk
+from mintmark.api.problems import Exchange, Refusal
+from mintmark.protocol.secret import Secret
+from mintmark.tokens.verification import TokenVerifier
+
+BEARER: Final = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
+"""RFC: 6750 section 2.1."""
+
+
+class Callers:
+    """Tells callers by their tokens."""
+
+    def __init__(self, administration: Administration, verifier: TokenVerifier) -> None:
+        self._administration = administration
+        self._verifier = verifier
+
+    async def admit(self, token: Secret, source: str, exchange: Exchange) -> Desk:
+        """Return the desk at which the caller who shows a token is served.
+
+        Raises: Refusal (`invalid-token`).
+        """
+        store = self._administration.store
+        # Read first: what changes from here on is seen by the next look.
+        revision = await store.deployment.revision()
+        live = await self._verifier.find_live_anywhere(token)
+        if live is None or live.kind != "access" or MANAGEMENT_AUDIENCE not in live.audience:
+            raise Refusal("invalid-token")
+        actor = await actor_of_token(live, store.tenants, source=source, correlation_id=exchange.correlation_id)
+
+        async def admit_again() -> Desk:
+            if await store.deployment.revision() == revision and not await self._verifier.is_ended(live):
+                return desk
+            return await self.admit(token, source, exchange)
+
+        desk = Desk(self._administration.on_behalf_of(actor), self._verifier, exchange, admit_again)
+        return desk
+
+
+def read_token(authorization: bytes) -> Secret:
+    """Return the token in an Authorization header, the only place for one. Raises: Refusal (`no-token`)."""
+    shown = BEARER.fullmatch(authorization)
+    if shown is None:
+        raise Refusal("no-token")
+    return Secret(shown[1].decode("ascii"))

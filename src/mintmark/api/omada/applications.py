@@ -1,0 +1,158 @@
+"""The calls on applications. The vendor publishes none, so these paths and members are our own, in its spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, Meta
+
+from mintmark.admin.administration import AdministrationError, Malformed, Missing
+from mintmark.admin.applications import (
+    MAX_NAMED,
+    ApplicationChanges,
+    ApplicationRequest,
+    Privilege,
+    change_application,
+    create_application,
+    list_applications,
+    remove_application,
+    require_application,
+    reset_application_secret,
+)
+from mintmark.admin.customers import customer_identifiers
+from mintmark.admin.roles import NoSuchRole
+from mintmark.api.omada.operation import Call, Operation
+from mintmark.api.omada.paging import make_grid
+from mintmark.store.records import ClientRecord
+
+Name = Annotated[str, Meta(min_length=1, max_length=128)]
+Names = Annotated[tuple[str, ...], Meta(max_length=MAX_NAMED)]
+
+
+class NewApplication(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """An application to register, with its role and its site or customer privilege."""
+
+    app_name: Name
+    role_id: str
+    all_sites: bool = False
+    sites: Names = ()
+    """Site ids, of a controller."""
+    all_customers: bool = False
+    customers: Names = ()
+    """Customer ids, of an msp."""
+
+
+class ChangedApplication(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """What is to change; a privilege is given as a whole."""
+
+    app_name: Name | None = None
+    role_id: str | None = None
+    all_sites: bool = False
+    sites: Names = ()
+    all_customers: bool = False
+    customers: Names = ()
+
+    @property
+    def names_privilege(self) -> bool:
+        """Whether a privilege is given."""
+        return bool(self.all_sites or self.sites or self.all_customers or self.customers)
+
+
+async def list_call(call: Call) -> object:
+    """Answer a grid of applications."""
+    page = call.page
+    total, clients = await list_applications(call.administration, call.tenant_id, offset=page.offset, limit=page.size)
+    identifiers = await read_identifiers(call)
+    return make_grid(page, total, [show_application(call, client, identifiers) for client in clients])
+
+
+async def get_call(call: Call) -> object:
+    """Answer one application."""
+    client = await require_application(call.administration, call.tenant_id, call.path["clientId"])
+    return show_application(call, client, await read_identifiers(call))
+
+
+async def create_call(call: Call) -> object:
+    """Register an application; the answer shows its secret, the one time."""
+    body: NewApplication = call.body
+    request = ApplicationRequest(name=body.app_name, role=body.role_id, privilege=await read_privilege(call, body))
+    made = await create_application(call.administration, call.tenant_id, request)
+    return {"clientId": made.client.client_id, "clientSecret": made.client_secret.reveal()}
+
+
+async def change_call(call: Call) -> object:
+    """Change an application; its tokens die at once."""
+    body: ChangedApplication = call.body
+    privilege = await read_privilege(call, body) if body.names_privilege else None
+    changes = ApplicationChanges(name=body.app_name, role=body.role_id, privilege=privilege)
+    await change_application(call.administration, call.tenant_id, call.path["clientId"], changes)
+    return UNSET
+
+
+async def remove_call(call: Call) -> object:
+    """Remove an application; its tokens die at once."""
+    await remove_application(call.administration, call.tenant_id, call.path["clientId"])
+    return UNSET
+
+
+async def reset_call(call: Call) -> object:
+    """Replace an application's secret; the answer shows the new one, the one time."""
+    client_id = call.path["clientId"]
+    secret = await reset_application_secret(call.administration, call.tenant_id, client_id)
+    return {"clientId": client_id, "clientSecret": secret.reveal()}
+
+
+async def read_privilege(call: Call, body: NewApplication | ChangedApplication) -> Privilege:
+    """Return the privilege that a body gives. Raises: Malformed (of the other family, or of what is not there)."""
+    of_controller, of_msp = (body.all_sites, body.sites), (body.all_customers, body.customers)
+    (sees_all, named), foreign = (of_msp, of_controller) if call.tenant.is_msp else (of_controller, of_msp)
+    if any(foreign):
+        raise Malformed("an msp's privilege names customers, a controller's sites")
+    if not call.tenant.is_msp:
+        return Privilege(sees_all=sees_all, sites=named)
+    tenant_ids = {identifier: tenant_id for tenant_id, identifier in (await read_identifiers(call)).items()}
+    if not set(named) <= set(tenant_ids):
+        raise Malformed("the privilege names a customer that is not there")
+    return Privilege(sees_all=sees_all, customers=tuple(tenant_ids[one] for one in named))
+
+
+async def read_identifiers(call: Call) -> Mapping[str, str]:
+    """Return the customer ids of an msp's customers, as messages name them, by tenant id."""
+    return await customer_identifiers(call.administration, call.tenant_id) if call.tenant.is_msp else {}
+
+
+def show_application(call: Call, client: ClientRecord, identifiers: Mapping[str, str]) -> dict[str, Any]:
+    """Return an application, without its secret: that is kept as a hash alone."""
+    shown: dict[str, Any] = {
+        "clientId": client.client_id,
+        "appName": client.client_name,
+        "mode": "client",
+        "roleId": client.role,
+        "enable": not client.is_disabled,
+        "createdTime": client.created_at * 1000,
+    }
+    if call.tenant.is_msp:
+        customers = [identifiers[one] for one in client.customers if one in identifiers]
+        return {**shown, "allCustomers": client.all_customers, "customers": customers}
+    return {**shown, "allSites": client.all_sites, "sites": client.sites}
+
+
+TOLD: Final[dict[type[AdministrationError], str]] = {
+    NoSuchRole: "unknown_role",
+    Missing: "unknown_application",
+}
+
+APPLICATION_OPERATIONS: Final = tuple(
+    Operation(family=family, method=method, path=path, call=call, takes=takes, told=TOLD)
+    for family in ("controller", "msp")
+    for method, path, call, takes in (
+        ("GET", "/applications", list_call, None),
+        ("POST", "/applications", create_call, NewApplication),
+        ("GET", "/applications/{clientId}", get_call, None),
+        ("PATCH", "/applications/{clientId}", change_call, ChangedApplication),
+        ("DELETE", "/applications/{clientId}", remove_call, None),
+        ("POST", "/applications/{clientId}/reset-secret", reset_call, None),
+    )
+)

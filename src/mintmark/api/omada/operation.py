@@ -1,0 +1,136 @@
+"""One row of the Open API's table, and how a method and path find it. Single calls and batches use the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from mintmark.admin.administration import (
+    Administration,
+    AdministrationError,
+    LimitReached,
+    Malformed,
+    Missing,
+    Outdated,
+    PermissionRefused,
+    Taken,
+)
+from mintmark.admin.sites import SiteOutOfReach
+from mintmark.api.omada.envelope import Refusal
+from mintmark.api.omada.paging import Page, read_page
+from mintmark.store.records import TenantRecord
+
+PREFIX: Final = "/openapi/v1"
+MSP: Final = "msp"
+
+Family = Literal["controller", "msp"]
+"""Which of the vendor's two families of paths: `/{omadacId}/...` or `/msp/{mspId}/...`."""
+
+NOT_TOLD: Final[Mapping[type[AdministrationError], str]] = {
+    SiteOutOfReach: "site_out_of_reach",
+    PermissionRefused: "no_permission",
+    Malformed: "invalid_parameters",
+    Missing: "unknown_controller",
+    Taken: "operation_forbidden",
+    LimitReached: "operation_forbidden",
+    Outdated: "operation_forbidden",
+}
+"""What an error of a verb becomes where the row does not say; the first kind that fits."""
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A call that was read by its row's types."""
+
+    administration: Administration
+    """On behalf of the application that calls."""
+    tenant: TenantRecord
+    """The controller, customer or msp that the path names; within the application's reach."""
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any = None
+
+    @property
+    def page(self) -> Page:
+        """Which part of a list is asked for. Raises: Refusal (`invalid_parameters`)."""
+        return read_page(self.query)
+
+    @property
+    def tenant_id(self) -> str:
+        """The verbs' second argument."""
+        return self.tenant.tenant_id
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One row."""
+
+    family: Family
+    method: str
+    path: str
+    """Behind the id, with `{parameters}`."""
+    call: Callable[[Call], Awaitable[object]]
+    """Returns the result; `msgspec.UNSET` for none."""
+    takes: type[msgspec.Struct] | None = None
+    told: Mapping[type[AdministrationError], str] = {}
+    """What errors of the verb mean here."""
+
+    def refusal(self, error: AdministrationError) -> Refusal:
+        """Return what is answered to an error of the verb."""
+        kinds = {**self.told, **{kind: name for kind, name in NOT_TOLD.items() if kind not in self.told}}
+        name = next((name for kind, name in kinds.items() if isinstance(error, kind)), "operation_forbidden")
+        return Refusal(name)
+
+
+class Address(NamedTuple):
+    """A path below PREFIX, taken apart."""
+
+    family: Family
+    identifier: str
+    """The `omadacId`, `customerId` or `mspId`."""
+    rest: str
+    """Behind the id, from its slash on."""
+
+
+class Found(NamedTuple):
+    """A row and the path's parameters."""
+
+    operation: Operation
+    path: Mapping[str, str]
+
+
+class Table:
+    """All rows, found by family, method and path."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self.operations = tuple(operations)
+        self._rows: dict[tuple[Family, str, int], list[tuple[list[str], Operation]]] = {}
+        for operation in self.operations:
+            parts = operation.path.split("/")
+            self._rows.setdefault((operation.family, operation.method, len(parts)), []).append((parts, operation))
+
+    def find(self, address: Address, method: str) -> Found:
+        """Return the row of a call; a fixed word of a path comes before a parameter, by the order of the rows.
+
+        Raises: Refusal (`unsupported_path`).
+        """
+        given = address.rest.split("/")
+        for parts, operation in self._rows.get((address.family, method, len(given)), ()):
+            pairs = list(zip(parts, given, strict=True))
+            if all(bool(one) if part.startswith("{") else part == one for part, one in pairs):
+                return Found(operation, {part[1:-1]: one for part, one in pairs if part.startswith("{")})
+        raise Refusal("unsupported_path")
+
+
+def read_address(path: str) -> Address:
+    """Take a path apart. Raises: Refusal (`unsupported_path`)."""
+    if not path.startswith(PREFIX + "/"):
+        raise Refusal("unsupported_path")
+    first, slash, rest = path[len(PREFIX) + 1 :].partition("/")
+    family: Family = "controller"
+    if first == MSP:
+        family = "msp"
+        first, slash, rest = rest.partition("/")
+    if not first or not slash:
+        raise Refusal("unsupported_path")
+    return Address(family, first, slash + rest)

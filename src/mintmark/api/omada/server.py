@@ -1,0 +1,145 @@
+"""The ASGI application of the Open API: reads a whole request within its limits, and writes the vendor's envelope."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Final, Protocol
+
+import msgspec
+import structlog
+
+from mintmark.admin.administration import Administration
+from mintmark.api.omada.applications import APPLICATION_OPERATIONS
+from mintmark.api.omada.batch import BATCH_PATH, BatchCall
+from mintmark.api.omada.callers import Callers, Present
+from mintmark.api.omada.customers import CUSTOMER_OPERATIONS
+from mintmark.api.omada.dispatching import Asked, Dispatcher
+from mintmark.api.omada.envelope import CODES, Refusal, refuse, succeed, write_envelope
+from mintmark.api.omada.info import INFO_PATH, describe_controller
+from mintmark.api.omada.operation import PREFIX, Table, read_address
+from mintmark.api.omada.roles import ROLE_OPERATIONS
+from mintmark.api.omada.sites import SITE_OPERATIONS
+from mintmark.protocol.errors import StoreUnavailable
+from mintmark.protocol.http import HttpResponse
+from mintmark.store.records import TenantRecord
+from mintmark.tokens.verification import TokenVerifier
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+MOUNTED_AT: Final = (PREFIX, INFO_PATH)
+MAX_BODY_OCTETS: Final = 1024 * 1024
+TABLE: Final = Table((*SITE_OPERATIONS, *APPLICATION_OPERATIONS, *ROLE_OPERATIONS, *CUSTOMER_OPERATIONS))
+
+log = structlog.get_logger()
+
+
+class Controllers(Present, Protocol):
+    """Tenants as they are now, and those that are controllers, msps and their customers."""
+
+    async def refresh(self) -> None:
+        """Take in what changed."""
+
+    def list_controllers(self) -> Iterable[TenantRecord]:
+        """Return the tenants that messages can name."""
+
+
+class ClientGone(Exception):
+    """The caller closed the connection before its request was whole: there is nobody to answer."""
+
+
+class OpenApi:
+    """Answers below PREFIX, and at INFO_PATH."""
+
+    def __init__(self, administration: Administration, verifier: TokenVerifier, present: Controllers) -> None:
+        callers = Callers(administration, verifier, present)
+        self._administration = administration
+        self._present = present
+        self._dispatcher = Dispatcher(TABLE, callers)
+        self._batch = BatchCall(self._dispatcher, callers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        correlation_id = str(uuid.uuid4())
+        try:
+            response = await self._answer(scope, receive, correlation_id)
+        except ClientGone:
+            return
+        length = (b"content-length", b"%d" % len(response.body))
+        await send({"type": "http.response.start", "status": response.status, "headers": (length, *response.headers)})
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _answer(self, scope: Scope, receive: Receive, correlation_id: str) -> HttpResponse:
+        """The boundary where our own faults become an answer: the cause is logged, an id is sent."""
+        try:
+            envelope = succeed(await self._carry_out(scope, receive, correlation_id))
+            return write_envelope(envelope, 200, correlation_id)
+        except Refusal as error:
+            name = error.name
+            log.info("open_api_refused", code=CODES[name].number, reason=name, correlation_id=correlation_id)
+        except ClientGone:
+            raise
+        except Exception as error:
+            name = "unavailable" if isinstance(error, StoreUnavailable) else "general_error"
+            log.error("open_api_failed", correlation_id=correlation_id, path=scope["path"], exc_info=True)
+        response = write_envelope(refuse(name), CODES[name].status, correlation_id)
+        # What is left of a body that is too large is not read.
+        return response.with_headers((b"connection", b"close")) if name == "body_too_large" else response
+
+    async def _carry_out(self, scope: Scope, receive: Receive, correlation_id: str) -> object:
+        headers = dict(scope["headers"])
+        body = await read_body(headers, receive)
+        if scope["path"] == INFO_PATH:
+            return await self._describe(scope["method"], headers)
+        asked = Asked(
+            method=scope["method"],
+            path=scope["path"],
+            query=scope["query_string"],
+            read_body=partial(read_json, headers, body),
+            authorization=headers.get(b"authorization"),
+            source=scope["client"][0] if scope["client"] else "",
+            correlation_id=correlation_id,
+        )
+        address = read_address(asked.path)
+        if address.rest == BATCH_PATH and asked.method == "POST":
+            return await self._batch.run(asked, address, self._administration)
+        return await self._dispatcher.dispatch(asked, self._administration)
+
+    async def _describe(self, method: str, headers: Mapping[bytes, bytes]) -> object:
+        if method not in {"GET", "HEAD"}:
+            raise Refusal("unsupported_path")
+        await self._present.refresh()
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        return describe_controller(self._present.list_controllers(), host)
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """Read a body of up to 1 MiB. Raises: Refusal (`body_too_large`), ClientGone."""
+    if int(headers.get(b"content-length", b"0")) > MAX_BODY_OCTETS:
+        raise Refusal("body_too_large")
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MAX_BODY_OCTETS:
+            raise Refusal("body_too_large")
+    return body
+
+
+def read_json(headers: Mapping[bytes, bytes], body: bytes) -> object:
+    """Return what a body says; `msgspec.UNSET` for none. Raises: Refusal (`invalid_type`, `invalid_parameters`)."""
+    if not body:
+        return msgspec.UNSET
+    media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if media_type != b"application/json":
+        raise Refusal("invalid_type")
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise Refusal("invalid_parameters") from error

@@ -1,0 +1,173 @@
+"""The ASGI application of the management API: Litestar routes made from the table, callers admitted, ids given out."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.enums import MediaType
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+
+from mintmark.admin.administration import Administration
+from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
+from mintmark.api.callers import Callers, read_token
+from mintmark.api.document import write_document
+from mintmark.api.operation import PREFIX, Found, Operation, Table
+from mintmark.api.page import PAGE_HEADERS, STYLE, write_page
+from mintmark.api.performing import perform, refuse
+from mintmark.api.problems import RESOURCE_METADATA, Exchange, Refusal
+from mintmark.api.reading import require_acceptable
+from mintmark.protocol.http import HttpRequest, HttpResponse
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Asked = Request[Any, Any, Any]
+
+MOUNTED_AT: Final = (PREFIX, RESOURCE_METADATA)
+CORRELATION_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+HOST: Final = re.compile(r"[A-Za-z0-9._\[\]:-]{1,255}")
+SAFE_IN_PATH: Final = "/:@!$&'()*+,;=-._~%"
+EVERY_ANSWER: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+STATUSES: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
+"""What Litestar itself refuses, and our names for it."""
+
+
+class ManagementApi:
+    """Answers below PREFIX, and with the metadata of the API as a protected resource."""
+
+    def __init__(self, table: Table, callers: Callers, administration: Administration) -> None:
+        self._callers = callers
+        self._administration = administration
+        self._document = write_document(table)
+        self._page = write_page(table)
+        self._app = Litestar(
+            [*(self._route(one) for one in table.operations), *self._public_routes()],
+            exception_handlers={Exception: _refuse_unserved},
+            openapi_config=None,
+            logging_config=None,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request. The path stays percent-encoded, so that an id may hold a slash."""
+        raw = scope.get("raw_path") or scope["path"].encode()
+        exchange = read_exchange(scope)
+        headers = (*EVERY_ANSWER, (b"x-correlation-id", exchange.correlation_id.encode()))
+
+        async def send_marked(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *headers]}
+            await send(message)
+
+        inner = {**scope, "path": quote(raw.partition(b"?")[0], safe=SAFE_IN_PATH), "state": {"exchange": exchange}}
+        await self._app(inner, receive, send_marked)  # type: ignore[arg-type]
+
+    def _route(self, operation: Operation) -> HTTPRouteHandler:
+        async def answer(request: Asked) -> Response[bytes]:
+            return _as_litestar(await self._serve(operation, request))
+
+        return make_route(operation.method, PREFIX + operation.path, answer, operation.max_body_octets)
+
+    async def _serve(self, operation: Operation, request: Asked) -> HttpResponse:
+        exchange = exchange_of(request)
+        headers = dict(request.scope["headers"])
+        source = request.scope["client"][0] if request.scope["client"] else ""
+        try:
+            desk = await self._callers.admit(read_token(headers.get(b"authorization", b"")), source, exchange)
+            require_acceptable(headers)
+        except Exception as error:
+            return refuse(error, exchange)
+        body = await request.body()
+        path = {name: unquote(text) for name, text in request.path_params.items()}
+        asked = HttpRequest(request.method, request.scope["path"], request.scope["query_string"], headers, body, source)
+        return await perform(Found(operation, path), asked, desk)
+
+    def _public_routes(self) -> list[HTTPRouteHandler]:
+        """What is shown to everybody: it tells nothing of what this deployment holds."""
+
+        async def show_document(request: Asked) -> Response[bytes]:
+            return Response(self._document, media_type="application/json", headers={"cache-control": "no-cache"})
+
+        async def show_page(request: Asked) -> Response[bytes]:
+            return Response(self._page, media_type=MediaType.HTML, headers=PAGE_HEADERS)
+
+        async def show_style(request: Asked) -> Response[bytes]:
+            return Response(STYLE, media_type=MediaType.CSS, headers=PAGE_HEADERS)
+
+        async def show_resource(request: Asked) -> Response[bytes]:
+            return Response(await self._describe_resource(request), media_type="application/json")
+
+        routes = {
+            PREFIX + "/openapi.json": show_document,
+            PREFIX + "/docs": show_page,
+            PREFIX + "/docs.css": show_style,
+            RESOURCE_METADATA: show_resource,
+        }
+        return [make_route("GET", path, show) for path, show in routes.items()]
+
+    async def _describe_resource(self, request: Asked) -> bytes:
+        """Return the API's metadata as a protected resource. RFC: 9728 section 3.2.
+
+        A caller of another tenant knows its issuer; only the administrative one is named to everybody.
+        """
+        tenants = await self._administration.store.tenants.list()
+        document = {
+            "resource": exchange_of(request).origin + PREFIX,
+            "authorization_servers": [one.issuer for one in tenants if one.is_administrative],
+            "scopes_supported": sorted(PERMISSIONS),
+            "bearer_methods_supported": ["header"],
+            "resource_name": "Mintmark management API",
+            "resource_documentation": exchange_of(request).origin + PREFIX + "/docs",
+            "mintmark_audience": MANAGEMENT_AUDIENCE,
+        }
+        return msgspec.json.encode({name: value for name, value in document.items() if value})
+
+
+def make_route(
+    method: Any, path: str, answer: Callable[[Asked], Awaitable[Response[bytes]]], max_body_octets: int = 0
+) -> HTTPRouteHandler:
+    """Return a route; what may be read with GET may be asked for with HEAD."""
+    methods: list[Any] = ["GET", "HEAD"] if method == "GET" else [method]
+    template = re.sub(r"{(\w+)}", r"{\1:str}", path)
+    # The answer says its own status; Litestar would take 204 from the method.
+    return HTTPRouteHandler(template, http_method=methods, status_code=200, request_max_body_size=max_body_octets)(
+        answer
+    )
+
+
+def read_exchange(scope: Scope) -> Exchange:
+    """Return the request's correlation id, the caller's own if it sent one, and the origin that it reached us by."""
+    headers = dict(scope["headers"])
+    given = headers.get(b"x-correlation-id", b"").decode("latin-1")
+    correlation_id = given if CORRELATION_ID.fullmatch(given) else str(uuid.uuid4())
+    forwarded = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip()
+    scheme = "https" if "https" in {scope.get("scheme"), forwarded} else "http"
+    host = headers.get(b"host", b"").decode("latin-1")
+    return Exchange(correlation_id, f"{scheme}://{host if HOST.fullmatch(host) else 'localhost'}")
+
+
+def exchange_of(request: Asked) -> Exchange:
+    """Return what `read_exchange` read."""
+    exchange: Exchange = request.scope["state"]["exchange"]
+    return exchange
+
+
+def _as_litestar(response: HttpResponse) -> Response[bytes]:
+    headers = {name.decode(): value.decode() for name, value in response.headers}
+    return Response(
+        response.body, status_code=response.status, media_type=headers.pop("content-type", None), headers=headers
+    )
+
+
+def _refuse_unserved(request: Asked, error: Exception) -> Response[bytes]:
+    """Answer what found no operation, or was cut off before it."""
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        headers = tuple((error.headers or {}).items())
+        error = Refusal(STATUSES.get(error.status_code, "malformed-request"), headers=headers)
+    return _as_litestar(refuse(error, exchange_of(request)))

@@ -1,0 +1,158 @@
+"""The audit log as it is read and appended to, and the end of its oldest records. How records are chained: `chain`."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from functools import partial
+from operator import attrgetter
+from typing import Any, Final
+
+from msgspec.structs import asdict
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select
+
+from mintmark.store.chain import Draft, append, read_head
+from mintmark.store.events import Events, records_of
+from mintmark.store.reading import Reader
+from mintmark.store.records import Act, AuditCheckpoint, AuditRecord
+from mintmark.store.tables import AUDIT_CHECKPOINT, AUDIT_RECORD
+from mintmark.store.writing import Writing
+
+AFTER: Final = (
+    select(AUDIT_RECORD)
+    .where(AUDIT_RECORD.c.seq > bindparam("seq"))
+    .order_by(AUDIT_RECORD.c.seq)
+    .limit(bindparam("at_most"))
+)
+BEFORE: Final = (
+    select(AUDIT_RECORD)
+    .where(AUDIT_RECORD.c.seq < bindparam("seq"))
+    .order_by(AUDIT_RECORD.c.seq.desc())
+    .limit(bindparam("at_most"))
+)
+OF_TENANT: Final = AUDIT_RECORD.c.tenant_id == bindparam("of_tenant")
+OLDEST: Final = (
+    select(AUDIT_RECORD.c.seq, AUDIT_RECORD.c.at, AUDIT_RECORD.c.hash)
+    .order_by(AUDIT_RECORD.c.seq)
+    .limit(bindparam("at_most"))
+)
+REMOVE_RECORDS: Final = delete(AUDIT_RECORD).where(AUDIT_RECORD.c.seq <= bindparam("up_to"))
+CHECKPOINTS: Final = select(AUDIT_CHECKPOINT).order_by(AUDIT_CHECKPOINT.c.seq)
+LAST_CHECKPOINT: Final = select(AUDIT_CHECKPOINT).order_by(AUDIT_CHECKPOINT.c.seq.desc()).limit(1)
+ADD_CHECKPOINT: Final = insert(AUDIT_CHECKPOINT)
+REMOVE_CHECKPOINT: Final = delete(AUDIT_CHECKPOINT).where(AUDIT_CHECKPOINT.c.seq == bindparam("of_seq"))
+REMOVE_CHECKPOINTS: Final = delete(AUDIT_CHECKPOINT).where(AUDIT_CHECKPOINT.c.seq <= bindparam("up_to"))
+
+SERVER: Final = "mintmark"
+"""The actor of what was done by no administrator."""
+
+
+class SqlAudit:
+    """Implements `interface.AuditStore`."""
+
+    def __init__(self, reader: Reader, writing: Writing) -> None:
+        self._reader = reader
+        self._writing = writing
+
+    async def add_events(self, events: Events, now: int) -> None:
+        """Append what has happened beside management. Raises: StoreUnavailable."""
+        await self._writing.run(partial(write_events, events=events, now=now))
+
+    async def after(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
+        """Return up to `limit` records behind `seq`, oldest first. Raises: StoreUnavailable."""
+        return await self._reader.run(read_after, seq, limit, tenants)
+
+    async def before(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
+        """Return up to `limit` records before `seq`, newest first. Raises: StoreUnavailable."""
+        return await self._reader.run(read_before, seq, limit, tenants)
+
+    async def head(self) -> tuple[int, bytes]:
+        """Return the place and hash of the last record; 0 and zeros before the first. Raises: StoreUnavailable."""
+        return await self._reader.run(read_head)
+
+    async def oldest(self, limit: int) -> list[tuple[int, int, bytes]]:
+        """Return place, moment and hash of the oldest records. Raises: StoreUnavailable."""
+        return await self._reader.run(read_oldest, limit)
+
+    async def checkpoints(self) -> list[AuditCheckpoint]:
+        """Return the checkpoints, oldest first. Raises: StoreUnavailable."""
+        return await self._reader.run(read_checkpoints)
+
+    async def last_checkpoint(self) -> AuditCheckpoint | None:
+        """Return the newest checkpoint, or None. Raises: StoreUnavailable."""
+        return await self._reader.run(read_last_checkpoint)
+
+    async def add_checkpoint(self, checkpoint: AuditCheckpoint) -> None:
+        """Keep a checkpoint, in the place of one for the same record. Raises: StoreUnavailable."""
+        await self._writing.run(partial(write_checkpoint, checkpoint=checkpoint))
+
+    async def purge(self, anchor: AuditCheckpoint) -> None:
+        """Remove the records and checkpoints up to the anchor's, and keep the anchor. Raises: StoreUnavailable."""
+        await self._writing.run(partial(erase_before, anchor=anchor))
+
+
+def write_events(connection: Connection, *, events: Events, now: int) -> None:
+    """Append the records of these events. Raises: DBAPIError."""
+    drafts = [
+        Draft(
+            Act(kind=record.kind, at=record.at, actor=SERVER),
+            record.tenant_id,
+            f"tenant {record.tenant_id}" if record.tenant_id else "",
+            record.body,
+        )
+        for record in records_of(events, now)
+    ]
+    append(connection, drafts)
+
+
+def read_after(connection: Connection, seq: int, limit: int, tenants: Sequence[str] | None) -> list[AuditRecord]:
+    """Return a page, oldest first. Raises: DBAPIError."""
+    values = {"seq": seq, "at_most": limit}
+    if tenants is None:
+        return records_from(connection.execute(AFTER, values).all())
+    pages = [records_from(connection.execute(AFTER.where(OF_TENANT), {**values, "of_tenant": one})) for one in tenants]
+    return list(heapq.merge(*pages, key=attrgetter("seq")))[:limit]
+
+
+def read_before(connection: Connection, seq: int, limit: int, tenants: Sequence[str] | None) -> list[AuditRecord]:
+    """Return a page, newest first. Raises: DBAPIError."""
+    values = {"seq": seq, "at_most": limit}
+    if tenants is None:
+        return records_from(connection.execute(BEFORE, values).all())
+    pages = [records_from(connection.execute(BEFORE.where(OF_TENANT), {**values, "of_tenant": one})) for one in tenants]
+    return list(heapq.merge(*pages, key=attrgetter("seq"), reverse=True))[:limit]
+
+
+def records_from(rows: Any) -> list[AuditRecord]:
+    """Return the records that these rows hold."""
+    return [AuditRecord(**row._mapping) for row in rows]
+
+
+def read_oldest(connection: Connection, limit: int) -> list[tuple[int, int, bytes]]:
+    """Return the oldest records' place, moment and hash. Raises: DBAPIError."""
+    rows: Sequence[Row[int, int, bytes]] = connection.execute(OLDEST, {"at_most": limit}).all()
+    return [(seq, at, hashed) for seq, at, hashed in rows]
+
+
+def read_checkpoints(connection: Connection) -> list[AuditCheckpoint]:
+    """Return the checkpoints. Raises: DBAPIError."""
+    return [AuditCheckpoint(**row._mapping) for row in connection.execute(CHECKPOINTS).all()]
+
+
+def read_last_checkpoint(connection: Connection) -> AuditCheckpoint | None:
+    """Return the newest checkpoint, or None. Raises: DBAPIError."""
+    row = connection.execute(LAST_CHECKPOINT).one_or_none()
+    return None if row is None else AuditCheckpoint(**row._mapping)
+
+
+def write_checkpoint(connection: Connection, *, checkpoint: AuditCheckpoint) -> None:
+    """Insert a checkpoint, in the place of an earlier one. Raises: DBAPIError."""
+    connection.execute(REMOVE_CHECKPOINT, {"of_seq": checkpoint.seq})
+    connection.execute(ADD_CHECKPOINT, asdict(checkpoint))
+
+
+def erase_before(connection: Connection, *, anchor: AuditCheckpoint) -> None:
+    """Delete what the anchor stands for, and insert it. Raises: DBAPIError."""
+    connection.execute(REMOVE_RECORDS, {"up_to": anchor.seq})
+    connection.execute(REMOVE_CHECKPOINTS, {"up_to": anchor.seq})
+    connection.execute(ADD_CHECKPOINT, asdict(anchor))

@@ -1,0 +1,131 @@
+"""How one view of the store writes: in whose name, and whether the answer waits for the disk.
+
+A view that acts for somebody appends to the audit log what each change was, in the transaction of the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+from sqlalchemy import Connection, update
+
+from mintmark.store.bell import note_revision
+from mintmark.store.chain import Draft, append
+from mintmark.store.records import Act, TokenRecord
+from mintmark.store.tables import REVISION
+
+Result = TypeVar("Result")
+Shown = Mapping[str, Any]
+"""What a record may say of a row: JSON, without hash, seal or token."""
+
+RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
+COUNT_SYNC: Final = update(REVISION).values(syncs=REVISION.c.syncs + 1)
+
+
+class Subject(NamedTuple):
+    """What a change is about, and how to show it before and after."""
+
+    noun: str
+    tenant_id: str | None
+    """None: what is shown names it."""
+    name: str
+    """Empty for a tenant itself."""
+    show: Callable[[Connection], Shown | None]
+    """None: it is not there. Runs inside the transaction."""
+    is_new: bool = False
+    """It was not there before: a look would only cost time."""
+
+    def __str__(self) -> str:
+        """Return such as `client acme/billing`, or `tenant acme`."""
+        return f"{self.noun} " + "/".join(filter(None, (self.tenant_id, self.name)))
+
+
+class Committing(Protocol):
+    """Where writes go: the group commit, or one transaction over many of them."""
+
+    async def add(self, rows: Sequence[TokenRecord]) -> None:
+        """Add tokens, all or none. Raises: AlreadyExists (a digest), StoreUnavailable."""
+
+    async def run(self, work: Callable[[Connection], Result], *, is_synced: bool = True) -> Result:
+        """Do work, whole or not at all. Raises: as `GroupCommit.run`."""
+
+
+class Writing:
+    """What the nouns of the store write with."""
+
+    __slots__ = ("_act", "_commit", "_is_synced")
+
+    def __init__(self, commit: Committing, act: Act | None = None, *, is_synced: bool = True) -> None:
+        self._commit = commit
+        self._act = act
+        self._is_synced = is_synced
+
+    def acting(self, act: Act) -> Writing:
+        """Return the same, recorded as somebody's act."""
+        return Writing(self._commit, act, is_synced=self._is_synced)
+
+    def unsynced(self) -> Writing:
+        """Return the same, that answers when a change is seen by all, before it survives a loss of power."""
+        return Writing(self._commit, self._act, is_synced=False)
+
+    async def add(self, rows: Sequence[TokenRecord]) -> None:
+        """Add tokens. Raises: AlreadyExists (a digest), StoreUnavailable."""
+        await self._commit.add(rows)
+
+    async def run(self, work: Callable[[Connection], Result]) -> Result:
+        """Do work in a transaction. Raises: as `GroupCommit.run`."""
+        return await self._commit.run(work, is_synced=self._is_synced)
+
+    async def record(self, work: Callable[[Connection], Result], subjects: Sequence[Subject]) -> Result:
+        """Do work and record it, in one transaction. Raises: as `GroupCommit.run`."""
+        return await self.run(work if self._act is None else recorded(work, self._act, subjects))
+
+    async def change(self, work: Callable[[Connection], Result], *subjects: Subject) -> Result:
+        """Do work on tenants, clients, secrets or keys: recorded, and seen by every process. Raises: as `run`."""
+        return await self.record(revised(work), subjects)
+
+    async def sync(self) -> None:
+        """Return when all that was written before, synced or not, is on disk. Raises: StoreUnavailable."""
+        await self._commit.run(count_sync)
+
+
+def recorded(
+    work: Callable[[Connection], Result], act: Act, subjects: Sequence[Subject]
+) -> Callable[[Connection], Result]:
+    """Return the same work followed, in the same transaction, by a record of each of its subjects."""
+
+    def run(connection: Connection) -> Result:
+        before = [None if subject.is_new else subject.show(connection) for subject in subjects]
+        result = work(connection)
+        changed = zip(subjects, before, strict=True)
+        append(connection, [describe(act, one, was, one.show(connection)) for one, was in changed])
+        return result
+
+    return run
+
+
+def revised(work: Callable[[Connection], Result]) -> Callable[[Connection], Result]:
+    """Return the same work followed, in the same transaction, by a new revision.
+
+    Every write to tenants, clients, secrets and keys is wrapped in this.
+    """
+
+    def run(connection: Connection) -> Result:
+        result = work(connection)
+        connection.execute(RAISE_REVISION)
+        note_revision(connection)
+        return result
+
+    return run
+
+
+def describe(act: Act, subject: Subject, before: Shown | None, after: Shown | None) -> Draft:
+    """Return the record of a change."""
+    tenant_id = subject.tenant_id or (before or after or {}).get("tenant_id")
+    return Draft(act, tenant_id, str(subject), {"before": before, "after": after})
+
+
+def count_sync(connection: Connection) -> None:
+    """Write something, for only a commit that writes is synced. Raises: DBAPIError."""
+    connection.execute(COUNT_SYNC)

@@ -1,0 +1,177 @@
+"""The batch call beyond its transcripts: same code, same authorisation, bounds, order, durability, and our own faults."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from mintmark.admin.tenants import TenantChanges, change_tenant
+from tests.life.world import open_world
+from tests.manage.omada.test_privileges import CONTROLLER_CALLS, CONTROLLER_MATRIX, fill
+from tests.manage.omada.world import MSP_ID, OMADAC_ID, SITE, Omada
+
+WRITING = sorted(name for name, (method, _, _) in CONTROLLER_CALLS.items() if method != "GET")
+
+
+def action(method: str, path: str, body: object = None, under: str = OMADAC_ID) -> dict[str, Any]:
+    made = {"method": method, "path": f"/openapi/v1/{under}{path}"}
+    return made if body is None else {**made, "body": body}
+
+
+def new_site(name: str) -> dict[str, Any]:
+    return action("POST", "/sites", {**SITE, "name": name})
+
+
+async def batch(omada: Omada, *actions: dict[str, Any], by: str = "owner", under: str = "", **more: Any) -> Any:
+    return await omada.call("POST", "/batch", {"actions": actions, **more}, by=by, under=under)
+
+
+async def codes(omada: Omada, *actions: dict[str, Any], by: str = "owner", under: str = "", **more: Any) -> list[int]:
+    answer = await batch(omada, *actions, by=by, under=under, **more)
+    assert answer["errorCode"] == 0, answer
+    return [one["errorCode"] for one in answer["result"]["response"]]
+
+
+async def test_twenty_actions_are_carried_out_and_no_more(omada: Omada) -> None:
+    assert await codes(omada, *(new_site(f"s{number}") for number in range(20))) == [0] * 20
+    answer = await batch(omada, *(new_site(f"t{number}") for number in range(21)))
+    assert answer == {"errorCode": -1001, "msg": "Invalid request parameters."}
+    assert (await omada.call("GET", "/sites?page=1&pageSize=1"))["result"]["totalRows"] == 22
+
+
+async def test_envelopes_stand_in_the_order_of_the_actions(omada: Omada) -> None:
+    answer = await batch(omada, *(new_site(name) for name in "abc"))
+    ids = [one["result"]["siteId"] for one in answer["result"]["response"]]
+    shown = {
+        one["siteId"]: one["name"] for one in (await omada.call("GET", "/sites?page=1&pageSize=9"))["result"]["data"]
+    }
+    assert [shown[one] for one in ids] == ["a", "b", "c"]
+
+
+async def test_an_action_sees_what_those_before_it_did(omada: Omada) -> None:
+    assert await codes(omada, new_site("a"), new_site("a"), interrupt=False) == [0, -33101]
+
+
+@pytest.mark.parametrize("by", CONTROLLER_MATRIX)
+async def test_an_action_ends_as_the_same_call_alone(omada: Omada, by: str) -> None:
+    for name in WRITING:
+        if name in {"copy own site", "import", "reset secret"}:
+            continue
+        method, path, body = CONTROLLER_CALLS[name]
+        sent = action(method, fill(omada, path), fill(omada, body))
+        answer = await omada.call("POST", "/batch", {"actions": [sent]}, by=by, under=OMADAC_ID)
+        if by in {"msp owner", "north owner"}:
+            assert answer["errorCode"] == -7131
+            continue
+        alone = CONTROLLER_MATRIX[by][name]
+        gone = name in {"delete own site", "delete other site", "delete application"}
+        assert answer["result"]["response"][0]["errorCode"] == alone, (by, name)
+        if gone and alone == 0:
+            assert (await codes(omada, sent, by=by))[0] in {-1300, -52602}
+
+
+async def test_a_batch_under_a_customer_is_a_plain_batch(omada: Omada) -> None:
+    north, south = omada.customers["North"], omada.customers["South"]
+    sent = [action("POST", "/sites", SITE, under=one) for one in (north, south, f"msp/{MSP_ID}")]
+    assert await codes(omada, *sent, by="msp owner", under=north, interrupt=False) == [0, -1600, -1600]
+
+
+async def test_the_token_is_judged_anew_for_each_action(omada: Omada) -> None:
+    me = omada.apps["owner"].client_id
+    sent = [new_site("a"), action("PATCH", f"/applications/{me}", {"roleId": "viewer_id"}), new_site("b")]
+    assert await codes(omada, *sent) == [0, 0, -44113]
+    assert await codes(omada, new_site("c")) == [-1007]
+
+
+async def test_without_a_sync_no_batch_is_answered(omada: Omada) -> None:
+    token = await omada.token("owner")
+    # The writer ends: from here on nothing reaches the disk.
+    await omada.administration.store.close()
+    reopened = await open_world(omada.state_dir, omada.world.clock, omada.administration)
+    await reopened.administration.store._opened.commit.close()  # type: ignore[attr-defined]
+    omada.world.app = reopened.app
+    answer = await omada.send("POST", f"/openapi/v1/{OMADAC_ID}/batch", {"actions": [new_site("a")]}, token)
+    assert (answer.status, answer.json) == (503, {"errorCode": -1, "msg": "Service unavailable."})
+    answer = await omada.send("POST", f"/openapi/v1/{OMADAC_ID}/sites", SITE, token)
+    assert (answer.status, answer.json) == (503, {"errorCode": -1, "msg": "Service unavailable."})
+    await reopened.close()
+
+
+async def test_a_fault_of_ours_is_one_actions_and_its_cause_is_not_told(omada: Omada) -> None:
+    with closing(sqlite3.connect(omada.state_dir / "mintmark.db")) as other:
+        other.execute("UPDATE site SET details = 'no JSON' WHERE name = 'Airport'")
+        other.commit()
+    broken = f"/sites/{omada.sites['Airport']}"
+    assert await codes(omada, action("DELETE", broken), new_site("a"), interrupt=False) == [-1620, 0]
+    token = await omada.token("owner")
+    answer = await omada.send("DELETE", f"/openapi/v1/{OMADAC_ID}{broken}", token=token)
+    assert (answer.status, answer.json) == (500, {"errorCode": -1, "msg": "General error."})
+    assert answer.headers["x-correlation-id"]
+
+
+async def test_each_action_is_recorded_as_the_callers_act(omada: Omada) -> None:
+    before = (await omada.administration.store.audit.head())[0]
+    await batch(omada, new_site("a"), new_site("b"))
+    records = [one for one in await omada.administration.store.audit.after(before, 50) if one.kind == "create_site"]
+    assert {one.actor for one in records} == {f"client:omada/{omada.apps['owner'].client_id}"}
+    assert len(records) == 2
+    assert len({one.correlation_id for one in records}) == 1
+    assert {one.source for one in records} == {"192.0.2.7"}
+    assert all(len(one.token) == 16 for one in records)
+
+
+async def test_a_path_may_be_percent_encoded_as_alone(omada: Omada) -> None:
+    site = omada.sites["Airport"]
+    assert await codes(omada, action("DELETE", f"/sites/%{ord(site[0]):02x}{site[1:]}")) == [0]
+
+
+async def test_a_body_that_is_too_large_is_refused(omada: Omada) -> None:
+    token = await omada.token("owner")
+    big = {**SITE, "address": "x" * 1_100_000}
+    answer = await omada.send("POST", f"/openapi/v1/{OMADAC_ID}/sites", big, token)
+    assert (answer.status, answer.json["errorCode"], answer.headers["connection"]) == (413, -1001, "close")
+
+
+async def test_in_msp_mode_a_plain_path_of_the_msp_is_not_there(omada: Omada) -> None:
+    await change_tenant(omada.administration, "omada", TenantChanges(is_msp=True))
+    assert (await batch(omada, new_site("a")))["errorCode"] == -7131
+    assert await codes(omada, new_site("a"), under=f"msp/{OMADAC_ID}") == [-1600]
+
+
+@pytest.mark.parametrize(
+    "body", [[], "actions", 1, {"actions": {}}, {"actions": [1]}, {"actions": [{"method": "POST"}]}]
+)
+async def test_what_is_no_batch_is_refused_as_a_whole(omada: Omada, body: object) -> None:
+    answer = await omada.call("POST", "/batch", body)
+    assert answer == {"errorCode": -1001, "msg": "Invalid request parameters."}
+
+
+async def test_no_secret_or_token_is_logged_or_recorded(omada: Omada, capsys: pytest.CaptureFixture[str]) -> None:
+    token = await omada.token("owner")
+    made = await omada.call_with(
+        token,
+        "POST",
+        "/batch",
+        {
+            "interrupt": False,
+            "actions": [
+                action("POST", "/applications", {"appName": "x", "roleId": "viewer_id", "allSites": True}),
+                action(
+                    "POST", "/sites", {**SITE, "deviceAccountSetting": {"username": "u", "password": "Dev1ce!pass"}}
+                ),
+                action("POST", "/sites", {"name": 1, "deviceAccountSetting": {"password": "Dev1ce!pass"}}),
+            ],
+        },
+        under=OMADAC_ID,
+    )
+    secret = made["result"]["response"][0]["result"]["clientSecret"]
+    records = await omada.administration.store.audit.after(0, 500)
+    told = capsys.readouterr().out + "".join(repr(one) for one in records)
+    assert secret not in told
+    assert token not in told
+    assert "Dev1ce" not in told
+    site = made["result"]["response"][1]["result"]["siteId"]
+    assert "deviceAccountSetting" not in (await omada.call("GET", f"/sites/{site}"))["result"]

@@ -1,0 +1,202 @@
+"""Many requests in one: in order, each authorised by itself, with the answers that each would have had alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mintmark.api.operation import PREFIX
+from tests.endpoints.servers import Answer
+from tests.manage.world import World
+
+CLIENTS = "/tenants/own/clients"
+
+
+def action(method: str, path: str, body: Any = None, **headers: str) -> dict[str, Any]:
+    made: dict[str, Any] = {"method": method, "path": PREFIX + path}
+    if body is not None:
+        made["body"] = body
+    return made | ({"headers": {name.replace("_", "-"): value for name, value in headers.items()}} if headers else {})
+
+
+async def run(world: World, token: str, *actions: dict[str, Any], interrupt: bool | None = None) -> list[Any]:
+    body: dict[str, Any] = {"actions": actions}
+    if interrupt is not None:
+        body["interrupt"] = interrupt
+    answer = await world.call("POST", "/batch", token, body)
+    assert answer.status == 200, answer.body
+    results: list[Any] = answer.json["results"]
+    assert len(results) == len(actions)
+    return results
+
+
+def statuses(results: list[Any]) -> list[int]:
+    return [one["status"] for one in results]
+
+
+async def test_an_action_is_answered_as_it_would_be_alone(world: World):
+    token = await world.token("own")
+    await world.call("POST", CLIENTS, token, {"client_id": "a"})
+    for method, path, body in (
+        ("GET", "/tenants/own", None),
+        ("GET", f"{CLIENTS}?limit=1", None),
+        ("GET", f"{CLIENTS}/nobody", None),
+        ("GET", "/tenants/foreign", None),
+        ("GET", f"{CLIENTS}?limit=0", None),
+        ("PATCH", f"{CLIENTS}/a", {"clientname": "x"}),
+        ("PUT", f"{CLIENTS}/a", {}),
+    ):
+        alone = await world.call(method, path, token, body, x_correlation_id="same")
+        together = await world.call(
+            "POST", "/batch", token, {"actions": [action(method, path, body)]}, x_correlation_id="same"
+        )
+        result = together.json["results"][0]
+        assert (result["status"], result["body"]) == (alone.status, alone.json)
+        for name in ("etag", "link", "cache-control", "content-type"):
+            assert result["headers"].get(name) == alone.header(name)
+
+
+async def test_what_an_action_made_the_next_one_finds(world: World):
+    results = await run(
+        world,
+        await world.token("admin"),
+        action("POST", "/tenants", {"tenant_id": "new", "dialect": "oauth2", "issuer": "https://id.example/t/new"}),
+        action("POST", "/tenants/new/clients", {"client_id": "a"}),
+        action("PATCH", "/tenants/new/clients/a", {"client_name": "A"}, If_Match='"1"'),
+        action("GET", "/tenants/new/clients/a"),
+        action("DELETE", "/tenants/new"),
+    )
+
+    assert statuses(results) == [201, 201, 200, 200, 204]
+    assert results[3]["body"]["client_name"] == "A"
+    assert "body" not in results[4]
+
+
+async def test_a_customer_made_in_a_batch_is_within_its_msps_reach_in_the_next_action(world: World):
+    customer = {"tenant_id": "new", "dialect": "oauth2", "issuer": "https://id.example/t/new", "msp_id": "hub"}
+
+    results = await run(
+        world, await world.token("hub"), action("POST", "/tenants", customer), action("GET", "/tenants/new")
+    )
+
+    assert statuses(results) == [201, 200]
+
+
+@pytest.mark.parametrize("interrupt", [None, True, False])
+async def test_the_first_failure_ends_a_batch_unless_it_is_not_to(world: World, interrupt: bool | None):
+    token = await world.token("own")
+    actions = [action("POST", CLIENTS, {"client_id": name}) for name in ("a", "a", "b")]
+
+    results = await run(world, token, *actions, interrupt=interrupt)
+    there = {one["client_id"] for one in (await world.call("GET", CLIENTS, token)).json["items"]}
+
+    assert statuses(results) == ([201, 409, 201] if interrupt is False else [201, 409, 424])
+    assert there == ({"a", "b", "manager"} if interrupt is False else {"a", "manager"})
+
+
+async def test_many_creations_at_once_are_as_many_one_by_one(world: World):
+    token = await world.token("own")
+    creations = [action("POST", CLIENTS, {"client_id": f"c{number}"}) for number in range(20)]
+
+    results = await run(world, token, *creations)
+    refused = await run(world, token, *creations[:2], action("POST", CLIENTS, {"scope": ['"']}), interrupt=False)
+    records = (await world.call("GET", "/audit?kind=register_client&limit=100", token)).json["items"]
+
+    assert [one["body"]["client_id"] for one in results] == [f"c{number}" for number in range(20)]
+    assert len({one["body"]["client_secret"] for one in results}) == 20
+    assert statuses(refused) == [409, 409, 422]
+    assert [one["subject"] for one in records[:20]] == [f"client own/c{number}" for number in reversed(range(20))]
+    assert {one["actor"] for one in records[:20]} == {"client:own/manager"}
+
+
+async def test_each_action_needs_its_own_permission_and_reach(world: World):
+    results = await run(
+        world,
+        await world.token("own", "clients:read"),
+        action("GET", CLIENTS),
+        action("POST", CLIENTS, {}),
+        action("GET", "/tenants/foreign/clients"),
+        action("GET", "/tenants/own"),
+        interrupt=False,
+    )
+
+    assert statuses(results) == [200, 403, 404, 403]
+    assert 'scope="clients:write"' in results[1]["headers"]["www-authenticate"]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        action("PATCH", f"{CLIENTS}/manager", {"is_disabled": True}),
+        action("DELETE", f"{CLIENTS}/manager"),
+        action("PATCH", "/tenants/own", {"is_suspended": True}),
+        action("POST", "/tenants/own/tokens/revoke-all"),
+        action("POST", "/tenants/own/tokens/revoke", {"token": "its own"}),
+    ],
+    ids=["disabled", "removed", "suspended", "revoked with all", "revoked"],
+)
+async def test_a_batch_that_ends_its_callers_token_goes_no_further(world: World, ending: dict[str, Any]):
+    token = await world.token("own")
+    if "token" in ending.get("body", {}):
+        ending = {**ending, "body": {"token": token}}
+
+    results = await run(world, token, ending, action("GET", CLIENTS), action("GET", "/tenants"), interrupt=False)
+
+    assert results[0]["status"] < 300
+    assert statuses(results)[1:] == [401, 401]
+
+
+async def test_a_batch_holds_no_batch(world: World):
+    results = await run(world, await world.token("own"), action("POST", "/batch", {"actions": []}))
+
+    assert (statuses(results), results[0]["body"]["detail"]) == ([422], "A batch holds no batch.")
+
+
+@pytest.mark.parametrize(
+    "path", ["/tenants", "/api/v2/tenants", "/oauth2/token", "/api/v1", "/api/v1/docs", "/api/v1x/tenants"]
+)
+async def test_a_batch_reaches_nothing_but_the_operations(world: World, path: str):
+    token = await world.token("own")
+
+    answer = await world.call("POST", "/batch", token, {"actions": [{"method": "GET", "path": path}]})
+
+    assert statuses(answer.json["results"]) == [404]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"actions": []},
+        {"actions": [action("GET", "/tenants")] * 21},
+        {"actions": [action("OPTIONS", "/tenants")]},
+        {"actions": [action("GET", "/tenants", Authorization="Bearer x")]},
+        {"actions": [{"method": "GET"}]},
+        {"actions": [{**action("GET", "/tenants"), "query": "x"}]},
+        {"actions": [action("GET", "/tenants")], "interupt": False},
+    ],
+)
+async def test_a_batch_that_is_no_batch_does_nothing(world: World, body: Any):
+    answer: Answer = await world.call("POST", "/batch", await world.token("own"), body)
+
+    assert answer.status == 422
+
+
+async def test_conditions_and_keys_count_for_their_action(world: World):
+    token = await world.token("own")
+    made = action("POST", CLIENTS, {"client_id": "a"}, Idempotency_Key="k")
+
+    results = await run(
+        world,
+        token,
+        made,
+        made,
+        action("PATCH", f"{CLIENTS}/a", {"client_name": "x"}, If_Match='"7"'),
+        action("GET", f"{CLIENTS}/a", If_None_Match='"1"'),
+        interrupt=False,
+    )
+
+    assert statuses(results) == [201, 201, 412, 304]
+    assert results[0]["body"] == results[1]["body"]
+    assert results[1]["headers"]["idempotency-replayed"] == "true"
