@@ -219,7 +219,7 @@ class TestUpkeep:
         await store.upkeep.reclaim(10_000)
         sizes.append(checkpointed_size(path))
         assert sizes[0] == sizes[1]
-        assert sizes[2] < sizes[0] / 5
+        assert sizes[2] < sizes[0] / 4
 
 
 class TestFiles:
