@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -23,19 +24,14 @@ from mintmark.authentication.authenticate import Authenticator
 from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.authentication.clients import ClientDirectory
 from mintmark.authentication.throttle import FailureThrottle
-from mintmark.endpoints.authorization import AuthorizationEndpoint
-from mintmark.endpoints.check import CheckEndpoint
-from mintmark.endpoints.introspection import IntrospectionEndpoint
-from mintmark.endpoints.jwks import JwksEndpoint
-from mintmark.endpoints.metadata import MetadataEndpoint, ResourceMetadataEndpoint
-from mintmark.endpoints.protection import Protection
-from mintmark.endpoints.revocation import RevocationEndpoint
-from mintmark.endpoints.route import Endpoint, ServedTenant
-from mintmark.endpoints.token import TokenEndpoint
+from mintmark.endpoints.parts import Parts
+from mintmark.endpoints.route import ServedTenant
 from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.http.asgi import AsgiApp, Mount
 from mintmark.http.proxy import ProxyTrust, parse_networks
 from mintmark.http.router import Router
+from mintmark.metrics.board import Board
+from mintmark.observation import Observation, Watched
 from mintmark.protocol.errors import SettingsError, StoreError
 from mintmark.settings import Settings
 from mintmark.store.records import ClientRecord, TenantRecord
@@ -49,7 +45,7 @@ log = structlog.get_logger()
 class Application:
     """One process's endpoints and what they stand on. Made by `build_application`."""
 
-    def __init__(self, settings: Settings, administration: Administration) -> None:
+    def __init__(self, settings: Settings, administration: Administration, *, board: Board, number: int) -> None:
         store, clock = administration.store, administration.clock
         self._settings = settings
         self._administration = administration
@@ -58,6 +54,8 @@ class Application:
         self._verifier = SecretVerifier(administration.keyed_hash)
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
         self._keys = KeyRing(store.keys, administration.sealing_key, clock)
+        watched = Watched(self._clients, lambda: len(self._served), lambda: self._revision >= 0)
+        self.observation = Observation(settings, administration, watched, board=board, number=number)
         authenticator = Authenticator(
             self._clients,
             self._verifier,
@@ -67,19 +65,16 @@ class Application:
             clock=clock,
         )
         verifier = TokenVerifier(store.tokens, self._keys, administration.keyed_hash, present=self, clock=clock)
-        ledger = TokenLedger(store.tokens, administration.sealing_key, self._recording.buffer)
-        self._endpoints: Mapping[str, Endpoint] = {
-            "token": TokenEndpoint(
-                authenticator, self._keys, ledger, keyed_hash=administration.keyed_hash, clock=clock
-            ),
-            "introspection": IntrospectionEndpoint(authenticator, verifier, self._keys, clock=clock),
-            "revocation": RevocationEndpoint(authenticator, verifier, ledger, clock=clock),
-            "check": CheckEndpoint(Protection(verifier)),
-            "jwks": JwksEndpoint(self._keys),
-            "metadata": MetadataEndpoint(),
-            "resource_metadata": ResourceMetadataEndpoint(),
-            "authorization": AuthorizationEndpoint(),
-        }
+        parts = Parts(
+            authenticator=authenticator,
+            verifier=verifier,
+            ledger=TokenLedger(store.tokens, administration.sealing_key, self._recording.buffer),
+            keys=self._keys,
+            outcomes=self.observation.outcomes,
+            keyed_hash=administration.keyed_hash,
+            clock=clock,
+        )
+        self._endpoints = self.observation.make_endpoints(parts)
         api = ManagementApi(TABLE, Callers(administration, verifier), administration)
         open_api = OpenApi(administration, verifier, self)
         self._mounts: Sequence[Mount] = [
@@ -92,16 +87,44 @@ class Application:
         self._controllers: Mapping[str | None, TenantRecord] = {}
         self._apps: list[AsgiApp] = []
         self._revision = -1
-        self._following: asyncio.Task[None] | None = None
-        self._tending: asyncio.Task[None] | None = None
-        self._writing: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sign_of_change = store.deployment.sign_of_change
+        self._sign = b""
+        self._rests_until = 0.0
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
         trust = ProxyTrust(parse_networks(self._settings.trusted_proxies), needs_tls=needs_tls)
-        app = AsgiApp(self._router, self._endpoints, trust, self._mounts)
+        seen = self.observation
+        app = AsgiApp(
+            self._router,
+            self._endpoints,
+            trust=trust,
+            outcomes=seen.outcomes,
+            observe=seen.observe_request,
+            probes=seen.probes,
+            present=self,
+            mounts=self._mounts,
+        )
         self._apps.append(app)
         return app
+
+    def has_news(self) -> bool:
+        """Tell whether there is something to take in, as far as this shows without a read."""
+        is_news = self._sign_of_change() != self._sign
+        return is_news and time.monotonic() >= self._rests_until
+
+    async def catch_up(self) -> None:
+        """Take in what changed; where that fails, go on with what was so before."""
+        # Noted first: a store that is away is not asked again by every request.
+        self._sign = self._sign_of_change()
+        began = time.monotonic()
+        try:
+            await self.refresh()
+        except Exception as error:
+            log.error("refresh_failed", error=repr(error))
+        # Where changes come in a flood, at most half of the time goes into taking them in.
+        self._rests_until = 2 * time.monotonic() - began
 
     async def refresh(self) -> None:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""
@@ -153,31 +176,34 @@ class Application:
 
     def follow_changes(self) -> None:
         """Begin to look for changes of other processes, and for what has to be done for all."""
-        self._following = asyncio.create_task(self._follow())
-        self._tending = asyncio.create_task(self._tend())
-        self._writing = asyncio.create_task(self._recording.run())
+        works = (self._follow(), self._tend(), self._recording.run(), self.observation.pulse.run())
+        self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(self._settings.refresh_interval_s)
-            try:
-                await self.refresh()
-            except Exception as error:
-                log.error("refresh_failed", error=repr(error))
+            await self.catch_up()
 
     async def _tend(self) -> None:
         """Do what one process does for all, while this is the one."""
+        await self._lead(self._tend_log)
         while True:
             await asyncio.sleep(self._settings.upkeep_interval_s)
-            for work in (self._purge, self._tend_keys, self._tend_secrets, self._tend_audit):
-                try:
-                    if await self._administration.store.leadership.try_acquire():
-                        await work()
-                except Exception as error:
-                    log.error("upkeep_failed", work=work.__name__.strip("_"), error=repr(error))
+            for work in (self._tend_log, self._purge, self._tend_keys, self._tend_secrets, self._tend_audit):
+                await self._lead(work)
+
+    async def _lead(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            if await self._administration.store.leadership.try_acquire():
+                await work()
+        except Exception as error:
+            log.error("upkeep_failed", work=work.__name__.strip("_"), error=repr(error))
+
+    async def _tend_log(self) -> None:
+        await self._administration.store.upkeep.tend_log()
 
     async def _purge(self) -> None:
-        await purge_expired(self._upkeep)
+        self.observation.count_purged(await purge_expired(self._upkeep))
 
     async def _tend_keys(self) -> None:
         await tend_keys(self._upkeep, KeySchedule(self._settings.key_lifetime_s, self._settings.key_announce_s))
@@ -197,15 +223,15 @@ class Application:
 
     async def close(self) -> None:
         """Let go of threads and database, what is in hand being finished first."""
-        for task in (self._following, self._tending, self._writing):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         self._verifier.close()
         await self._recording.finish()
         await self._sign_the_end()
         await self._administration.store.close()
+        await self.observation.close()
 
 
 def serve_tenant(administration: Administration, record: TenantRecord) -> ServedTenant:
@@ -224,8 +250,18 @@ async def check_tenants(administration: Administration) -> None:
         serve_tenant(administration, record)
 
 
-async def build_application(settings: Settings, administration: Administration) -> Application:
-    """Wire a process's application over an open deployment. Raises: SettingsError, StoreError."""
-    application = Application(settings, administration)
+async def build_application(
+    settings: Settings, administration: Administration, *, board: Board | None = None, number: int = 0
+) -> Application:
+    """Wire a process's application over an open deployment.
+
+    Args:
+        board: where all workers of the server show their figures; None: this process is the only one.
+        number: which of the workers this is.
+
+    Raises:
+        SettingsError, StoreError.
+    """
+    application = Application(settings, administration, board=board or Board(1), number=number)
     await application.refresh()
     return application

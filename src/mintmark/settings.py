@@ -48,8 +48,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """URL under which tenants are reached from outside, and from which issuers are made; empty: the first listener."""
     dialects_dir: Path | None = None
     """Folder of your own dialect files."""
-    client_cache_size: int = 20_000
-    """Registered clients kept in each process's memory."""
+    client_cache_size: int = 100_000
+    """Registered clients kept in each process's memory, at some 0.7 KB each."""
     refresh_interval_s: float = 0.5
     """Seconds between looks for changes that another process made."""
     failures_per_client: int = 20
@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     key_lifetime_s: int = 90 * 86_400
     """Seconds for which a signing key signs before its successor does."""
     key_announce_s: int = 2 * 86_400
-    """Seconds for which a signing key is published before it signs; at least 300, the key set's cache time."""
+    """Seconds for which a signing key is published before it signs; at least 360, key sets being kept for 300."""
     audit_tokens: bool = True
     """Whether issued tokens are written to the audit log, by `jti` or digest."""
     audit_checkpoint_interval_s: int = 300
@@ -70,12 +70,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Seconds before a secret's expiry from which on it is announced, once a day in the log."""
     upkeep_interval_s: float = 5.0
     """Seconds between looks for what has expired and for keys whose turn has come."""
+    shutdown_delay_s: float = 0.0
+    """Seconds after SIGTERM or SIGINT in which /readyz says no and requests are still taken, for load balancers."""
     shutdown_grace_s: float = 10.0
-    """Seconds that requests in hand may take to finish after SIGTERM or SIGINT."""
+    """Seconds that requests in hand may take to finish after that."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: str = "text"
     """text or json."""
+    log_requests: bool = False
+    """Whether each issued token is logged, too."""
+    metrics_listen: str = "http://127.0.0.1:9464"
+    """Address of metrics and probes, for whoever reaches it; empty: none."""
+    otlp_endpoint: str = ""
+    """URL of an OpenTelemetry collector that takes OTLP over HTTP (`http://127.0.0.1:4318`); empty: no traces."""
+    trace_sample_ratio: float = 0.1
+    """Share of the requests that is traced, from 0 to 1."""
 
     @property
     def database(self) -> str:
@@ -92,7 +102,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}
-MIN_ANNOUNCE_S: Final = 300
+MIN_ANNOUNCE_S: Final = 360
+"""A verifier may keep the key set for 300 seconds, and a process may hear of a key up to a minute after it was made."""
 MIN_RETENTION_S: Final = 3600
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -179,6 +190,7 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ("refresh_interval_s", 0.05 <= settings.refresh_interval_s <= 60, "from 0.05 to 60 seconds"),
         ("failures_per_client", settings.failures_per_client >= 1, "1 or more"),
         ("failures_per_source", settings.failures_per_source >= 1, "1 or more"),
+        ("shutdown_delay_s", 0 <= settings.shutdown_delay_s <= 3600, "from 0 to 3600 seconds"),
         ("shutdown_grace_s", 0 <= settings.shutdown_grace_s <= 3600, "from 0 to 3600 seconds"),
         ("key_announce_s", settings.key_announce_s >= MIN_ANNOUNCE_S, f"{MIN_ANNOUNCE_S} seconds or more"),
         (
@@ -192,8 +204,15 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ("upkeep_interval_s", 0.05 <= settings.upkeep_interval_s <= 3600, "from 0.05 to 3600 seconds"),
         ("log_level", settings.log_level in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"),
         ("log_format", settings.log_format in {"text", "json"}, "text or json"),
+        ("otlp_endpoint", is_url(settings.otlp_endpoint), "a URL, http:// or https://, or empty"),
+        ("trace_sample_ratio", 0 <= settings.trace_sample_ratio <= 1, "from 0 to 1"),
         ("listen", bool(settings.listen), "at least one address"),
     ]
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is the URL of a server, or empty."""
+    return not text or re.fullmatch(r"https?://[^/\s]+\S*", text) is not None
 
 
 def _read_path(wanted: type, value: Any) -> Any:

@@ -273,6 +273,20 @@ def test_without_the_server_extra_a_command_says_what_to_install(words):
     assert "pip install 'mintmark[server]'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("list", "TP-Link Omada Open API"),
+        ("show wso2", 'dialect = "wso2"'),
+        ("check examples/own_dialect.toml", "no faults"),
+    ],
+)
+def test_without_the_server_extra_dialects_can_be_listed_shown_and_checked(words, said):
+    done = run_base_install("dialect", *words.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert said in done.stdout
+
+
 def test_without_the_server_extra_the_client_works(demo):
     assert run_base_install("--help").returncode == 0
     words = ["token", demo[1], "--client-id", DEMO[0], "--client-secret-env", "SECRET"]

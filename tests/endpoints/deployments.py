@@ -93,8 +93,8 @@ def _create_tenants(made: Deployment) -> None:
         words = [word for pair in pairs for word in ("--set", pair)]
         made.cli("tenant", "create", tenant, "--issuer", f"http://127.0.0.1/t/{tenant}", *words)
         _create(made, tenant, "--client-id", "meter", "--scope", "read write")
-    jwt = ("--set", "form=jwt", "--set", "reuse=false")
-    made.cli("tenant", "create", "wso2-jwt", "--dialect", "wso2", "--issuer", "https://is.example/t/wso2-jwt", *jwt)
+    wso2 = ("--dialect", "wso2", "--issuer", "https://is.example/t/wso2-jwt", "--set", "form=jwt")
+    made.cli("tenant", "create", "wso2-jwt", *wso2)
     _create(made, "wso2-jwt", "--client-id", "meter", "--scope", "read write openid")
 
 

@@ -15,6 +15,8 @@ from tests.life.world import ISSUER, Sent, World
 FOLDER = Path(__file__).parent / "golden"
 TRANSCRIPTS = sorted(FOLDER.glob("*/*.http"))
 SCOPE = "read write"
+RULES: dict[str, dict[str, Any]] = {"wso2-jwt": {"form": "jwt"}, "wso2-renewed": {"renew_per_request": True}}
+"""A folder of transcripts is a tenant, which begins with its dialect; these have rules of their own."""
 LONG_S = 1_209_600
 """After so long everything has expired."""
 
@@ -50,11 +52,12 @@ def split(text: str) -> tuple[str, list[tuple[str, str]], str]:
     return start, [(name, value.strip()) for name, _, value in pairs], body.strip()
 
 
-async def fill_places(world: World, dialect: str) -> dict[str, str]:
-    await world.add_tenant("omada" if dialect == "omada" else dialect, dialect)
-    caller, other = await world.add_client(dialect), await world.add_client(dialect)
+async def fill_places(world: World, tenant: str) -> dict[str, str]:
+    await world.add_tenant(tenant, tenant.partition("-")[0], **RULES.get(tenant, {}))
+    caller, other = await world.add_client(tenant), await world.add_client(tenant)
     old = await world.issue(caller)
     world.clock.now += LONG_S
+    earlier = await world.issue(caller, SCOPE)
     issued, others = await world.issue(caller, SCOPE), await world.issue(other)
     token = token_of(issued)
     active = await world.introspect(caller, token)
@@ -67,13 +70,14 @@ async def fill_places(world: World, dialect: str) -> dict[str, str]:
         "wrong secret": "no",
         "token": token,
         "other's token": token_of(others),
+        "earlier token": token_of(earlier),
         "expired token": token_of(old),
         "refresh token": str(issued.get("refreshToken")),
         "other's refresh token": str(others.get("refreshToken")),
         "expired refresh token": str(old.get("refreshToken")),
         "iat": str(active["iat"]),
         "exp": str(active["exp"]),
-        "issuer": ISSUER + dialect,
+        "issuer": ISSUER + tenant,
         "jti": read_part(token, 1)["jti"] if token.count(".") == 2 else "",
     }
     assert all(quote(places[name], safe="~") == places[name] for name in ("client_id", "client_secret"))

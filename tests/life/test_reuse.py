@@ -131,7 +131,7 @@ def test_of_parallel_requests_to_two_processes_exactly_one_mints(pair: LifeServe
             gate = Barrier(len(workers))
             tokens = set(pool.map(lambda worker, caller=caller, gate=gate: ask(worker, caller, gate), workers))
             assert len(tokens) == 1
-            assert count_tokens(pair.state_dir, caller) == 1
+            assert count_rows(pair.state_dir, "token", caller) == 1
             assert {worker.is_active(caller, *tokens) for worker in workers[:2]} == {True}
 
 
@@ -140,10 +140,10 @@ def ask(worker: Worker, caller: Caller, gate: Barrier) -> str:
     return read_token(worker.issue(caller))
 
 
-def count_tokens(state_dir: Path, caller: Caller) -> int:
+def count_rows(state_dir: Path, table: str, caller: Caller) -> int:
     connection = sqlite3.connect(f"file:{state_dir / 'mintmark.db'}?mode=ro", uri=True)
     try:
-        sql = "SELECT count(*) FROM token WHERE client_id = ?"
+        sql = f"SELECT count(*) FROM {table} WHERE client_id = ?"
         count: int = connection.execute(sql, (caller.client_id,)).fetchone()[0]
     finally:
         connection.close()

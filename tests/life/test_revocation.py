@@ -178,6 +178,36 @@ async def test_a_revoked_access_token_dies_alone(world: World):
     assert (await world.refresh(caller, issued["refreshToken"]))["errorCode"] == 0
 
 
+@pytest.mark.rfc("7009", "2.1")
+@pytest.mark.rfc("9700", "4.14.2")
+async def test_a_revoked_refresh_token_that_was_spent_takes_its_family_with_it(world: World):
+    await world.add_tenant("omada", "omada")
+    caller, other = await world.add_client("omada"), await world.add_client("omada")
+    first, apart = await world.issue(caller), await world.issue(caller)
+    second = (await world.refresh(caller, first["refreshToken"]))["result"]
+    refused = await world.revoke(other, first["refreshToken"])
+    assert (refused.status, refused.body != b"") == (400, True)
+    assert await world.is_active(caller, second["accessToken"])
+    assert (await world.revoke(caller, first["refreshToken"])).status == 200
+
+    for dead in (first["accessToken"], second["accessToken"], second["refreshToken"]):
+        assert not await world.is_active(caller, dead)
+    assert (await world.refresh(caller, second["refreshToken"]))["errorCode"] == -1001
+    assert await world.is_active(caller, apart["accessToken"])
+
+
+async def test_a_spent_refresh_token_that_has_expired_ends_nothing(world: World):
+    await world.add_tenant("omada", "omada")
+    caller = await world.add_client("omada")
+    first = await world.issue(caller)
+    world.clock.now += 1_209_600 - 10
+    second = (await world.refresh(caller, first["refreshToken"]))["result"]
+    world.clock.now += 10
+    assert (await world.revoke(caller, first["refreshToken"])).status == 200
+
+    assert await world.is_active(caller, second["accessToken"])
+
+
 async def test_a_jwt_never_comes_with_a_refresh_token_that_could_not_end_it(world: World):
     """It has no row by which its family would find it."""
     with pytest.raises(SettingsError, match="refresh token"):

@@ -19,7 +19,7 @@ from tests.life.serving import PATIENCE_S, LifeServer, read_token
 from tests.life.world import copy_state, inquiry
 
 UPKEEP_S = "0.1"
-ALL_MORTAL = ("token", "revoked_jwt")
+ALL_MORTAL = ("token", "revoked_jwt", "jwt_slot")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,7 @@ def tended(empty_state: Path) -> Iterator[LifeServer]:
     ):
         server.add_tenant("short", form="opaque", lifetime_s=1)
         server.add_tenant("short-jwt", form="jwt", lifetime_s=1)
+        server.add_tenant("renewed-jwt", form="jwt", lifetime_s=1, renew_per_request=True)
         server.add_tenant("long", form="opaque")
         yield server
 
@@ -72,17 +73,20 @@ def find_leaders(server: LifeServer) -> list[int]:
 
 
 def test_what_has_expired_disappears_by_itself_and_nothing_else_does(tended: LifeServer):
-    short, jwt, long = (tended.add_client(tenant) for tenant in ("short", "short-jwt", "long"))
+    short, jwt, renewed, long = (tended.add_client(name) for name in ("short", "short-jwt", "renewed-jwt", "long"))
     worker = tended.connect()[0]
     lasting = [read_token(worker.issue(long)) for _ in range(3)]
     for _ in range(20):
         read_token(worker.issue(short))
         worker.send(inquiry(jwt, "revoke", read_token(worker.issue(jwt))))
+        read_token(worker.issue(renewed))
     assert count(tended, "token", "short") > 0
     assert count(tended, "revoked_jwt", "short-jwt") > 0
+    assert count(tended, "jwt_slot", "renewed-jwt") == 1
     age(tended)
     wait_until(lambda: count(tended, "token", "short") == 0, "the end of expired tokens")
     wait_until(lambda: count(tended, "revoked_jwt", "short-jwt") == 0, "the end of expired revocations")
+    wait_until(lambda: count(tended, "jwt_slot", "renewed-jwt") == 0, "the end of expired slots")
 
     assert count(tended, "token", "long") == 3
     assert all(worker.is_active(long, token) for token in lasting)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mintmark.dialects.catalogue import load_dialects
-from mintmark.protocol.errors import SettingsError
+from mintmark.protocol.errors import OAuthError, SettingsError
+from mintmark.protocol.http import HttpResponse
 from mintmark.sdk import ClientCredentialsRequest, Secret, TokenExchange
 
 DIALECTS = load_dialects()
@@ -114,3 +117,58 @@ def test_no_repr_shows_the_secret(dialect):
     exchange = TokenExchange(DIALECTS[dialect], "https://id.example", REQUEST)
     assert SECRET not in repr([REQUEST, exchange, exchange.encode()])
     assert "body" not in repr(exchange.encode())
+
+
+def said_by(dialect: str, status: int, body: object) -> tuple[str, str]:
+    exchange = TokenExchange(DIALECTS[dialect], "https://id.example", REQUESTS.get(dialect, REQUEST))
+    with pytest.raises(OAuthError) as caught:
+        exchange.decode(HttpResponse(status, (), json.dumps(body).encode()))
+    assert caught.value.server_description not in repr(caught.value) or not caught.value.server_description
+    return caught.value.code, caught.value.server_description
+
+
+REQUESTS = {"omada": ClientCredentialsRequest("id", Secret(SECRET), tenant_identifier="x")}
+
+
+@pytest.mark.rfc("6749", "5.2")
+@pytest.mark.parametrize(
+    ("dialect", "status", "body", "code", "said"),
+    [
+        (
+            "oauth2",
+            400,
+            {"error": "invalid_scope", "error_description": "no such scope"},
+            "invalid_scope",
+            "no such scope",
+        ),
+        ("oauth2", 400, {"error": "invalid_scope"}, "invalid_scope", ""),
+        ("oauth2", 400, {"error": "invalid_scope", "error_description": ["x"]}, "invalid_scope", ""),
+        ("wso2", 400, {"error": "invalid_request", "error_description": "else"}, "invalid_request", "else"),
+        ("ciam", 401, {"error": "invalid_client", "error_description": "why"}, "invalid_client", "why"),
+        (
+            "omada",
+            200,
+            {"errorCode": -44106, "msg": "The client is unknown."},
+            "invalid_client",
+            "The client is unknown.",
+        ),
+        ("oneaccess", 400, {"error_code": "TOKEN.0009", "error_msg": "too old"}, "invalid_request", "too old"),
+        ("oneaccess", 401, {"error": "invalid_client", "error_description": "bad"}, "invalid_client", "bad"),
+    ],
+)
+def test_what_the_server_said_is_kept(dialect, status, body, code, said):
+    assert said_by(dialect, status, body) == (code, said)
+
+
+@pytest.mark.rfc("6749", "5.2")
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ('a "quoted" \\ \r\n\x1b[31m word', "a ?quoted? ? ???[31m word"),
+        ("caf\u00e9 \u202e", "caf? ?"),
+        ("x" * 10_000, "x" * 200),
+        (f"the secret {SECRET} is wrong", ""),
+    ],
+)
+def test_what_the_server_said_is_safe_to_show(said, kept):
+    assert said_by("oauth2", 400, {"error": "invalid_request", "error_description": said})[1] == kept

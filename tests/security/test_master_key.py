@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from mintmark.admin.deployment import initialize, open_deployment
 from mintmark.authentication.master_key import SealBroken, SealingKey
@@ -67,6 +68,30 @@ async def test_a_faulty_master_key_stops_every_command_and_changes_nothing(
 
     assert "master.key" in str(raised.value)
     assert contents(fingerprint(state_dir)) == contents(before)
+
+
+@pytest.mark.parametrize("verb", [open_deployment, initialize], ids=["open", "init"])
+async def test_an_old_database_is_not_migrated_under_a_wrong_master_key(
+    own_deployment_of_bare: Deployment, monkeypatch: pytest.MonkeyPatch, verb
+):
+    monkeypatch.setattr("mintmark.store.schema.HEAD", "9999")
+    state_dir = own_deployment_of_bare.state_dir
+    settings = load_settings(None, {"state_dir": state_dir}, {})
+    right = (state_dir / "master.key").read_text()
+    replace(state_dir / "master.key")
+    before = fingerprint(state_dir)
+    with pytest.raises(SettingsError, match="is not the master key of"):
+        await verb(settings)
+    assert contents(fingerprint(state_dir)) == contents(before)
+
+    (state_dir / "master.key").write_text(right)
+    monkeypatch.setattr("mintmark.store.schema.run_scripts", take_the_last_step)
+    administration = await verb(settings)
+    await administration.store.close()
+
+
+def take_the_last_step(connection: Connection) -> None:
+    connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
 
 
 def contents(found: dict) -> dict:

@@ -34,6 +34,7 @@ def wait_for(path: str) -> None:
 async def load(url: str) -> None:
     """Add tokens for ever, and say each one's digest when it has been acknowledged."""
     store = SqlStore.open(url)
+    await store.upkeep.tend_log()
 
     async def add_for_ever() -> None:
         while True:

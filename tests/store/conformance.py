@@ -21,13 +21,7 @@ from .conformance_audit import (
     TenantTreeConformance,
     VersionConformance,
 )
-from .conformance_life import (
-    GenerationConformance,
-    LeadershipConformance,
-    LifeConformance,
-    RevocationConformance,
-    UpkeepConformance,
-)
+from .conformance_life import LifeConformance
 from .conformance_secrets import SecretConformance
 from .conformance_sites import GridConformance, SiteConformance
 from .samples import NOW, client, digest, first_generation, key, secret, slot, tenant, token
@@ -497,10 +491,6 @@ class StoreConformance(
     KeyConformance,
     TokenConformance,
     DeploymentConformance,
-    GenerationConformance,
-    RevocationConformance,
-    UpkeepConformance,
-    LeadershipConformance,
     LifeConformance,
     SiteConformance,
     GridConformance,

@@ -117,6 +117,27 @@ class GenerationConformance:
         assert await another_process.tenants.find("acme") == await store.tenants.find("acme")
 
 
+class SignConformance:
+    async def test_every_process_sees_a_sign_of_a_change(self, store: Store, another_process: Store) -> None:
+        signs = [another_process.deployment.sign_of_change()]
+        await store.tenants.add(tenant(), [])
+        signs.append(another_process.deployment.sign_of_change())
+        await another_process.clients.add([client()])
+        signs.append(store.deployment.sign_of_change())
+        await store.clients.bump_generation("acme", "meter")
+        signs.append(another_process.deployment.sign_of_change())
+        assert len(set(signs)) == 4
+        assert store.deployment.sign_of_change() == another_process.deployment.sign_of_change()
+
+    async def test_a_token_is_no_change(self, store: Store, another_process: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        sign = another_process.deployment.sign_of_change()
+        await store.tokens.add([token("a")])
+        await store.tokens.renew(token("b"), slot(), b"b")
+        await store.tokens.revoke_jti("acme", "j", NOW)
+        assert another_process.deployment.sign_of_change() == sign
+
+
 class RevocationConformance:
     async def test_a_removed_token_is_gone_and_cannot_go_twice(self, store: Store) -> None:
         await store.tokens.add([token("a"), token("b")])
@@ -210,6 +231,71 @@ class RevocationConformance:
         assert await store.upkeep.purge(NOW, 100) == 1
 
 
+class RenewalConformance:
+    async def test_a_renewed_token_takes_the_place_of_the_one_before(self, store: Store) -> None:
+        await store.tokens.renew(token("a"), slot(), b"a")
+        await store.tokens.renew(token("b"), slot(), b"b")
+        assert await is_there(store, "a", "b") == [False, True]
+        found = await store.tokens.find_reusable(slot(), NOW)
+        assert found is not None
+        assert (found.digest, found.sealed) == (digest("b"), b"b")
+
+    async def test_a_slot_of_reuse_is_renewed_too(self, store: Store) -> None:
+        await store.tokens.add_reusable(token("a"), slot(), b"a", NOW)
+        await store.tokens.renew(token("b"), slot(), b"b")
+        assert await is_there(store, "a", "b") == [False, True]
+
+    async def test_a_renewal_leaves_other_slots_and_tokens_alone(self, store: Store) -> None:
+        await store.tokens.add([token("plain")])
+        await store.tokens.renew(token("a"), slot("read"), b"a")
+        await store.tokens.renew(token("b"), slot("read", client_generation=2), b"b")
+        await store.tokens.renew(token("c"), slot("write"), b"c")
+        assert await is_there(store, "plain", "a", "b", "c") == [True] * 4
+
+    async def test_a_renewal_that_is_refused_leaves_the_token_before(self, store: Store) -> None:
+        await store.tokens.add([token("taken")])
+        await store.tokens.renew(token("a"), slot(), b"a")
+        with pytest.raises(AlreadyExists):
+            await store.tokens.renew(token("taken"), slot(), b"b")
+        assert await is_there(store, "a") == [True]
+        assert (await store.tokens.add_reusable(token("c"), slot(), b"c", NOW)).digest == digest("a")
+
+    async def test_of_parallel_renewals_one_token_remains(self, store: Store, another_process: Store) -> None:
+        names = [f"t{number}" for number in range(30)]
+        stores = [store, another_process] * 15
+        pairs = zip(stores, names, strict=True)
+        await asyncio.gather(*(each.tokens.renew(token(name), slot(), name.encode()) for each, name in pairs))
+        [last] = [name for name, there in zip(names, await is_there(store, *names), strict=True) if there]
+        found = await another_process.tokens.find_reusable(slot(), NOW)
+        assert found is not None
+        assert found.sealed == last.encode()
+
+    async def test_a_renewed_jwt_revokes_the_one_before(self, store: Store) -> None:
+        for jti in ("a", "b", "c"):
+            await store.tokens.renew_jwt(slot(), jti, NOW)
+        await store.tokens.renew_jwt(slot("write"), "other", NOW)
+        revoked = [await store.tokens.is_jti_revoked("acme", jti) for jti in ("a", "b", "c", "other")]
+        assert revoked == [True, True, False, False]
+
+    async def test_a_jwt_that_was_revoked_already_is_renewed_all_the_same(self, store: Store) -> None:
+        await store.tokens.renew_jwt(slot(), "a", NOW)
+        await store.tokens.revoke_jti("acme", "a", NOW)
+        await store.tokens.renew_jwt(slot(), "b", NOW)
+        assert [await store.tokens.is_jti_revoked("acme", jti) for jti in ("a", "b")] == [True, False]
+
+    async def test_of_parallel_renewals_one_jwt_remains(self, store: Store, another_process: Store) -> None:
+        names = [f"t{number}" for number in range(30)]
+        stores = [store, another_process] * 15
+        pairs = zip(stores, names, strict=True)
+        await asyncio.gather(*(each.tokens.renew_jwt(slot(), name, NOW) for each, name in pairs))
+        assert [await store.tokens.is_jti_revoked("acme", name) for name in names].count(False) == 1
+
+    async def test_what_is_kept_of_a_renewed_jwt_expires_with_it(self, store: Store) -> None:
+        await store.tokens.renew_jwt(slot(), "a", NOW)
+        await store.tokens.renew_jwt(slot(), "b", NOW + 1)
+        assert [await store.upkeep.purge(NOW + second, 100) for second in range(3)] == [1, 1, 0]
+
+
 class UpkeepConformance:
     async def test_what_has_expired_goes_and_the_rest_stays(self, store: Store) -> None:
         await store.tokens.add([token("before", NOW - 1), token("now", NOW), token("after", NOW + 1)])
@@ -249,6 +335,15 @@ class UpkeepConformance:
         assert await store.upkeep.reclaim(10_000) > 5
         assert await store.upkeep.reclaim(10_000) == 0
 
+    async def test_free_pages_may_be_kept_for_what_is_written_next(self, store: Store) -> None:
+        await store.tokens.add([token(f"t{number}", NOW) for number in range(1000)])
+        await store.upkeep.purge(NOW, 1000)
+        assert await store.upkeep.reclaim(10_000, keep=1_000_000) == 0
+        assert await store.upkeep.reclaim(10_000, keep_share=1.0) == 0
+        assert await store.upkeep.reclaim(10_000, keep=7) > 0
+        assert await store.upkeep.reclaim(10_000, keep=6) == 1
+        assert await store.upkeep.reclaim(10_000) == 6
+
     async def test_giving_pages_back_loses_nothing(self, store: Store) -> None:
         names = [f"t{number}" for number in range(1000)]
         await store.tokens.add([token(name, NOW + number % 2) for number, name in enumerate(names)])
@@ -276,7 +371,7 @@ class LeadershipConformance:
         assert not await another_process.leadership.try_acquire()
 
 
-class LifeConformance:
+class CloseConformance:
     async def test_close_finishes_what_is_in_hand(self, store: Store, another_process: Store) -> None:
         calls = [asyncio.create_task(store.tokens.add([token(f"t{number}")])) for number in range(500)]
         await asyncio.sleep(0)
@@ -298,3 +393,15 @@ class LifeConformance:
         assert await store.leadership.try_acquire()
         await store.close()
         assert await another_process.leadership.try_acquire()
+
+
+class LifeConformance(
+    GenerationConformance,
+    RenewalConformance,
+    SignConformance,
+    RevocationConformance,
+    UpkeepConformance,
+    LeadershipConformance,
+    CloseConformance,
+):
+    """All of these."""

@@ -27,7 +27,7 @@ from mintmark.protocol.errors import SettingsError
 from mintmark.protocol.secret import Secret
 from mintmark.settings import Settings
 from mintmark.store.records import Act
-from mintmark.store.schema import migrate, schema_state
+from mintmark.store.schema import migrate, peek_fact, schema_state
 from mintmark.store.sql_store import SqlStore
 
 ADMINISTRATIVE: Final = "admin"
@@ -102,6 +102,9 @@ async def _open(settings: Settings, master_key: SealingKey) -> Administration:
     origin = f"{settings.dialects_dir}: dialect" if settings.dialects_dir else "dialect"
     rules = {name: parse_rules(dialect.definition, f"{origin} {name}") for name, dialect in dialects.items()}
     if schema_state(settings.database) == "old":
+        sealed = peek_fact(settings.database, ROOT_KEY_FACT)
+        if sealed is not None:
+            _unseal_root_key(sealed, master_key, settings)
         migrate(settings.database)
     store = SqlStore.open(settings.database)
     try:
@@ -116,6 +119,10 @@ async def _open(settings: Settings, master_key: SealingKey) -> Administration:
 async def _open_root_key(store: SqlStore, master_key: SealingKey, settings: Settings) -> bytes:
     """Open the deployment's root key, or make it in a database without one. Only the right master key opens it."""
     sealed = await store.deployment.find_fact(ROOT_KEY_FACT) or await _make_root_key(store, master_key, settings)
+    return _unseal_root_key(sealed, master_key, settings)
+
+
+def _unseal_root_key(sealed: str, master_key: SealingKey, settings: Settings) -> bytes:
     try:
         return master_key.open(bytes.fromhex(sealed), ROOT_KEY_PURPOSE)
     except SealBroken as error:

@@ -9,6 +9,7 @@ import msgspec
 
 from mintmark.admin.administration import Administration, Malformed, Missing
 from mintmark.grants.rules import Rules
+from mintmark.settings import MIN_ANNOUNCE_S
 from mintmark.store.records import KeyRecord
 from mintmark.tokens.algorithms import ALGORITHMS
 from mintmark.tokens.keys import (
@@ -50,14 +51,15 @@ async def rotate_signing_key(administration: Administration, tenant_id: str, alg
     The older ones go on verifying. A first key of its algorithm signs at once: nobody has to learn of a change.
 
     Raises:
-        AdministrationError: no such tenant or algorithm, or an announcement shorter than the key set's cache time.
+        AdministrationError: no such tenant or algorithm, or an announcement shorter than MIN_ANNOUNCE_S.
     """
     administration.permit("keys:rotate", tenant_id)
     await administration.require_tenant(tenant_id)
     if alg not in ALGORITHMS:
         raise Malformed(f"there is no algorithm {alg!r}; the algorithms are: {', '.join(ALGORITHMS)}", "alg")
-    if announce_s < CACHE_S:
-        raise Malformed(f"announce: at least {CACHE_S} seconds, for which verifiers may keep the key set", "announce_s")
+    if announce_s < MIN_ANNOUNCE_S:
+        text = f"announce: at least {MIN_ANNOUNCE_S} seconds; verifiers may keep the key set for {CACHE_S}"
+        raise Malformed(text, "announce_s")
     others = [key for key in await administration.store.keys.list(tenant_id) if key.use == "sig" and key.alg == alg]
     key = _new_signing_key(administration, tenant_id, alg, wait_s=announce_s if others else 0)
     await administration.acting("rotate_signing_key").keys.add(key)

@@ -31,6 +31,9 @@ ANNOUNCED_FACT: Final = "secrets_announced_on"
 SECRETS_A_PAGE: Final = 500
 DAY_S: Final = 86_400
 RECLAIM_PAGES: Final = 32
+KEEP_FREE_PAGES: Final = 1000
+KEEP_FREE_SHARE: Final = 0.1
+"""Free pages that stay, 4 MB or a tenth of the file: else a steady load would shrink and grow it for ever."""
 CLIENTS_A_PAGE: Final = 1000
 
 log = structlog.get_logger()
@@ -56,7 +59,7 @@ async def purge_expired(administration: Administration) -> int:
     while step := await store.clients.remove_expired_secrets(administration.now() - KEEP_EXPIRED_SECRETS_S, PURGE_ROWS):
         removed += step
         await asyncio.sleep(PURGE_PAUSE_S)
-    while await administration.store.upkeep.reclaim(RECLAIM_PAGES):
+    while await administration.store.upkeep.reclaim(RECLAIM_PAGES, keep=KEEP_FREE_PAGES, keep_share=KEEP_FREE_SHARE):
         await asyncio.sleep(PURGE_PAUSE_S)
     return removed
 

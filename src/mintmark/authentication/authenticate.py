@@ -134,14 +134,12 @@ def live_secrets(client: ClientRecord | None, now: int) -> tuple[SecretRecord, .
     """Return the secrets that authenticate at this moment (seconds)."""
     if client is None:
         return ()
-    if all(secret.expires_at is None for secret in client.secrets):
-        return client.secrets
-    return tuple(secret for secret in client.secrets if secret.expires_at is None or secret.expires_at > now)
+    return tuple([secret for secret in client.secrets if secret.expires_at is None or secret.expires_at > now])
 
 
 def _readings(credentials: ClientCredentials) -> tuple[Secret, ...]:
     ways = (credentials, credentials.raw) if credentials.raw else (credentials,)
-    return tuple(way.client_secret for way in ways if way.client_secret is not None)
+    return tuple([way.client_secret for way in ways if way.client_secret is not None])
 
 
 def _refusal(client: ClientRecord | None, *, is_right: bool) -> str:

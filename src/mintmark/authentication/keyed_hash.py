@@ -5,8 +5,7 @@ Its keys come from the deployment's root key, which stays when the master key ch
 
 from __future__ import annotations
 
-import hmac
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Final
 
 from mintmark.authentication.comparison import is_same
@@ -16,33 +15,52 @@ KEY_OCTETS: Final = 32
 STAMP_OCTETS: Final = 6
 VARIANT_OCTET: Final = 8
 VERSION_OCTET: Final = 6
+BLOCK_OCTETS: Final = 64
+INNER_PAD: Final = bytes.maketrans(bytes(range(256)), bytes(octet ^ 0x36 for octet in range(256)))
+OUTER_PAD: Final = bytes.maketrans(bytes(range(256)), bytes(octet ^ 0x5C for octet in range(256)))
+"""RFC: 2104 section 2."""
+
+
+def name_generation(tenant_id: str, client_id: str, tenant_generation: int, client_generation: int) -> bytes:
+    """Return the octets to which a token's mark binds it."""
+    return f"{tenant_id}\n{client_id}\n{tenant_generation}\n{client_generation}".encode()
 
 
 class KeyedHash:
     """HMAC-SHA-256 for secrets, keyed BLAKE2b (RFC: 7693) for marks, under keys derived from 32 octets."""
 
-    __slots__ = ("_secret_key", "_stamp_key")
+    __slots__ = ("_inner", "_outer", "_stamp_key")
 
     def __init__(self, octets: bytes) -> None:
-        self._secret_key = derive_key(octets, b"mintmark secret hash v1")
+        block = derive_key(octets, b"mintmark secret hash v1").ljust(BLOCK_OCTETS, b"\0")
+        self._inner = sha256(block.translate(INNER_PAD))
+        self._outer = sha256(block.translate(OUTER_PAD))
         self._stamp_key = derive_key(octets, b"mintmark generation stamp v1")
 
     def hash_secret(self, octets: bytes) -> str:
-        """Return the hash under which a generated secret is kept, as 64 lower-case hex."""
-        return hmac.digest(self._secret_key, octets, "sha256").hex()
+        """Return the HMAC-SHA-256 under which a generated secret is kept, as 64 lower-case hex.
 
-    def stamp_jti(self, octets: bytes, *bound_to: str | int) -> bytes:
+        Both halves have taken in the key at the start. The interpreter's own `hmac.digest` lets go of the global lock
+        each time, and wins it back from the thread that writes at many times the cost of the hash.
+        RFC: 2104 sections 2 and 4.
+        """
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(octets)
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+    def stamp_jti(self, octets: bytes, bound_to: bytes) -> bytes:
         """Return 16 octets for a `jti`: ten of those given, as a version 4 UUID has them, and a mark of six.
 
-        The mark binds the token to what is given with it, its client and generation above all, although no claim
-        names them: a verifier that knows the present generation sees whether the token is of it.
+        The mark binds the token to what is given with it (`name_generation`), although no claim names it: a verifier
+        that knows the present generation sees whether the token is of it.
         """
-        head = bytearray(octets[: 16 - STAMP_OCTETS])
-        head[VERSION_OCTET] = head[VERSION_OCTET] & 0x0F | 0x40
-        head[VARIANT_OCTET] = head[VARIANT_OCTET] & 0x3F | 0x80
-        text = "\n".join(map(str, bound_to)).encode()
-        return bytes(head) + blake2b(bytes(head) + text, key=self._stamp_key, digest_size=STAMP_OCTETS).digest()
+        marked = bytearray(octets[: 16 - STAMP_OCTETS])
+        marked[VERSION_OCTET] = marked[VERSION_OCTET] & 0x0F | 0x40
+        marked[VARIANT_OCTET] = marked[VARIANT_OCTET] & 0x3F | 0x80
+        head = bytes(marked)
+        return head + blake2b(head + bound_to, key=self._stamp_key, digest_size=STAMP_OCTETS).digest()
 
-    def is_stamped(self, octets: bytes, *bound_to: str | int) -> bool:
+    def is_stamped(self, octets: bytes, bound_to: bytes) -> bool:
         """Tell whether the octets of a `jti` bear the mark for this."""
-        return is_same(self.stamp_jti(octets, *bound_to), octets)
+        return is_same(self.stamp_jti(octets, bound_to), octets)

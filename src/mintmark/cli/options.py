@@ -10,12 +10,13 @@ import tomllib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mintmark.admin.administration import Administration
-from mintmark.admin.deployment import open_deployment
 from mintmark.protocol.errors import SettingsError
 from mintmark.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from mintmark.admin.administration import Administration
 
 Result = TypeVar("Result")
 
@@ -67,7 +68,8 @@ def add_token_rules(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         dest="token_rules",
         help="token rule: form=jwt|opaque, alg=ES256|RS256|..., typ=TEXT, lifetime_s=SECONDS,"
-        " audience=NAME,NAME, scope=TOKEN,TOKEN, reuse=true|false, reuse_remainder_s=SECONDS (repeatable)",
+        " audience=NAME,NAME, scope=TOKEN,TOKEN, reuse=true|false, reuse_remainder_s=SECONDS,"
+        " renew_per_request=true|false, renew_without_revoking=true|false (repeatable)",
     )
 
 
@@ -78,6 +80,7 @@ def read_settings(arguments: argparse.Namespace, **overrides: Any) -> Settings:
 
 def with_deployment(arguments: argparse.Namespace, verb: Callable[[Administration], Awaitable[Result]]) -> Result:
     """Run a verb over the deployment that the settings name. Raises: MintmarkError."""
+    from mintmark.admin.deployment import open_deployment  # noqa: PLC0415 - `dialect` does without the server
 
     async def run() -> Result:
         administration = await open_deployment(read_settings(arguments))

@@ -158,7 +158,8 @@ def _fetch(client: TokenClient) -> TokenResponse:
     try:
         return client.fetch()
     except OAuthError as error:
-        raise MintmarkError(f"the server answered {error.code}: {error.description} ({error.detail})") from error
+        said = error.server_description or error.description
+        raise MintmarkError(f"the server answered {error.code}: {said} ({error.detail})") from error
 
 
 def format_json(response: TokenResponse) -> str:

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -47,6 +48,9 @@ BODY_TYPES: Mapping[bytes, BodyForm] = {
     b"application/x-www-form-urlencoded": "form",
     b"application/json": "json",
 }
+MAX_SAID: Final = 200
+UNSAFE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
+"""What `error_description` must not hold. RFC: 6749 section 5.2."""
 MISSING_REASONS = {"grant_type": "missing_grant_type"}
 UNLISTED: Mapping[int, str] = {
     400: "invalid_request",
@@ -58,8 +62,6 @@ UNLISTED: Mapping[int, str] = {
 UNAUTHORIZED = 401
 RETRY_AFTER_S = {"temporarily_unavailable": "5", "too_many_attempts": "60"}
 
-Fields = Mapping[str, str]
-
 
 class Dialect:
     """One system's spelling, ready to use. All methods are pure."""
@@ -70,7 +72,11 @@ class Dialect:
         self.name = definition.dialect
         self.endpoints = wire.endpoints
         self._rows = [row for row in wire.request.parameters if row.canonical not in {"client_id", "client_secret"}]
-        self._takers = [(row.canonical, _compile_taker(row)) for row in self._rows]
+        judged = [row for row in self._rows if not _is_plain(row)]
+        # Rows are decoded in file order: only those behind the last that can refuse are read all at once.
+        last = self._rows.index(judged[-1]) + 1 if judged else 0
+        self._takers = [(row.canonical, _compile_taker(row)) for row in self._rows[:last]]
+        self._plain = {row.canonical: row.name for row in self._rows[last:]}
         self._has_needs = any(row.required_for for row in self._rows)
         self._client_id_row = _find_row(wire.request.parameters, "client_id")
         self._client_secret_row = _find_row(wire.request.parameters, "client_secret")
@@ -110,10 +116,13 @@ class Dialect:
         if not self._refused_in_query.isdisjoint(query):
             raise InvalidRequest("credential_in_query")
         places = _Places(self._forms, request, query)
-        values: dict[str, str] = {}
+        values: dict[str, str | None] = {}
         for canonical, take in self._takers:
-            if (value := take(places)) is not None:
-                values[canonical] = value
+            values[canonical] = take(places)
+        if self._plain:
+            body = places.read("body")
+            for canonical, name in self._plain.items():
+                values[canonical] = body.get(name)
         grant_type = values.get("grant_type")
         if self._has_needs:
             self._require_for_grant(grant_type, values)
@@ -126,9 +135,9 @@ class Dialect:
             values.get("tenant_identifier"),
         )
 
-    def _require_for_grant(self, grant_type: str | None, values: Fields) -> None:
+    def _require_for_grant(self, grant_type: str | None, values: Mapping[str, str | None]) -> None:
         for row in self._rows:
-            if row.required_for and grant_type in row.required_for and row.canonical not in values:
+            if row.required_for and grant_type in row.required_for and values.get(row.canonical) is None:
                 raise InvalidRequest("missing_parameter", row.canonical)
 
     def _decode_credentials(self, request: HttpRequest, places: _Places) -> tuple[ClientCredentials, ...]:
@@ -334,9 +343,12 @@ def _compile_taker(row: RequestRow) -> Callable[[_Places], str | None]:
             raise UnsupportedGrantType("unsupported_grant_type")
         return value
 
-    place = row.at[0]
-    is_plain = len(row.at) == 1 and not is_required and not row.values
-    return (lambda places: places.read(place).get(name)) if is_plain else take
+    return take
+
+
+def _is_plain(row: RequestRow) -> bool:
+    """Tell whether a parameter sits in the body alone, or not at all, and whatever its value is, is not judged here."""
+    return row.at == ("body",) and (row.optional or bool(row.required_for)) and not row.values
 
 
 def _take_once(row: RequestRow, name: str, places: _Places) -> str | None:
@@ -377,13 +389,11 @@ def _compile_success(definition: DialectDefinition) -> Callable[[TokenResponse],
     encode = msgspec.json.Encoder().encode
 
     def encode_body(response: TokenResponse) -> bytes:
-        inner: dict[str, Any] = {}
-        for canonical, name, to_wire, absent in members:
-            value = getattr(response, canonical)
-            if value is not None:
-                inner[name] = to_wire(value)
-            elif absent is not None:
-                inner[name] = absent
+        inner: dict[str, Any] = {
+            name: absent if value is None else to_wire(value)
+            for canonical, name, to_wire, absent in members
+            if (value := getattr(response, canonical)) is not None or absent is not None
+        }
         for name in reversed(success.envelope):
             inner = {name: inner}
         return encode({**success.constant, **inner} if success.constant else inner)
@@ -426,7 +436,10 @@ def _read_error(status: int, body: Any, errors: ErrorsWire) -> OAuthError:
     alike = [row for row in errors.rows if errors.identity(row).items() <= members.items()]
     alike.sort(key=lambda row: (row.status == status, len(row.body)), reverse=True)
     code = alike[0].reads_as if alike else _unlisted_code(status, members)
-    return REASONS[code].error(code, f"status {status}")
+    error = REASONS[code].error(code, f"status {status}")
+    said = members.get(errors.description) or members.get("error_description")
+    error.server_description = UNSAFE.sub("?", said[:MAX_SAID]) if isinstance(said, str) else ""
+    return error
 
 
 def _unlisted_code(status: int, members: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from mintmark.dialects.fields import FIELD_CODECS, REQUEST_FIELDS, SUCCESS_FIELDS
+from mintmark.dialects.validation import describe_validation_error
 from mintmark.protocol.errors import REASONS, SettingsError
 
 Place = Literal["basic", "body", "query"]
@@ -110,7 +111,7 @@ class ErrorsWire(_Table, frozen=True, kw_only=True):
 
     rows: tuple[ErrorRow, ...]
     description: str = ""
-    """The member that holds the sentence."""
+    """The member that holds the sentence; where an answer has it not, the SDK looks for `error_description`."""
     told_by: tuple[str, ...] = ()
     """The members that tell an answer when it is read, where a system varies the rest; empty: all of them."""
 
@@ -213,18 +214,11 @@ def parse_definition(table: Mapping[str, Any], origin: str) -> DialectDefinition
     try:
         definition = msgspec.convert(table, DialectDefinition)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{origin}: {describe_validation_error(error)}") from error
+        raise SettingsError(f"{origin}: {describe_validation_error(error, DialectDefinition)}") from error
     faults = list(find_faults(definition))
     if faults:
         raise SettingsError("\n".join(f"{origin}: {fault}" for fault in faults))
     return definition
-
-
-def describe_validation_error(error: msgspec.ValidationError) -> str:
-    """Turn msgspec's `message - at `$.a.b`` into `a.b: message`."""
-    message, _, place = str(error).partition(" - at `$")
-    key = place.rstrip("`").lstrip(".")
-    return f"{key}: {message}" if key else message
 
 
 def find_faults(definition: DialectDefinition) -> Iterator[str]:

@@ -31,16 +31,22 @@ def read_form(octets: bytes) -> dict[str, str]:
     """
     if octets.count(b"&") >= MAX_PARAMETERS:
         raise InvalidRequest("malformed_body", "too many parameters")
-    fields: dict[str, str] = {}
-    for pair in _decode_utf8(octets).split("&"):
-        name, _, value = pair.partition("=")
-        if value:
-            if "%" in pair or "+" in pair:
-                name, value = decode_form_text(name), decode_form_text(value)
-            if name in fields and name not in REPEATABLE:
-                raise InvalidRequest("repeated_parameter")
-            fields[name] = value
+    text = _decode_utf8(octets)
+    if "%" in text:
+        split = [pair.partition("=") for pair in text.split("&")]
+        pairs = [(decode_form_text(name), decode_form_text(value)) for name, _, value in split if value]
+    else:
+        split = [pair.partition("=") for pair in text.replace("+", " ").split("&")]
+        pairs = [(name, value) for name, _, value in split if value]
+    fields = dict(pairs)
+    if len(fields) != len(pairs) and _are_repeated([name for name, _ in pairs]):
+        raise InvalidRequest("repeated_parameter")
     return fields
+
+
+def _are_repeated(names: list[str]) -> bool:
+    once = [name for name in names if name not in REPEATABLE]
+    return len(set(once)) != len(once)
 
 
 def decode_form_text(text: str) -> str:

@@ -13,7 +13,8 @@ import structlog
 
 from mintmark.authentication.authenticate import AuthenticatedClient, Authenticator
 from mintmark.dialects.inquiry import decode_token_inquiry
-from mintmark.endpoints.route import Route, log_refusal
+from mintmark.endpoints.outcome import Outcomes
+from mintmark.endpoints.route import Route
 from mintmark.protocol.errors import InvalidRequest, OAuthError, UnauthorizedClient
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.messages import TokenInquiry
@@ -39,12 +40,14 @@ class RevocationEndpoint:
         authenticator: Authenticator,
         verifier: TokenVerifier,
         ledger: TokenLedger,
+        outcomes: Outcomes,
         *,
         clock: Callable[[], float],
     ) -> None:
         self._authenticator = authenticator
         self._verifier = verifier
         self._ledger = ledger
+        self._outcomes = outcomes
         self._clock = clock
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
@@ -66,12 +69,13 @@ class RevocationEndpoint:
             live = await self._revoke(tenant.record.tenant_id, inquiry.token, caller)
             return wrap_callback(_answer(route, inquiry, live), route, callback)
         except OAuthError as error:
-            log_refusal("revocation_refused", error, request, route.tenant)
+            self._outcomes.refused(error, request, route=route)
             answer = route.refuse(error, request.headers, endpoint="revocation")
             return wrap_callback(answer, route, callback)
 
     async def _revoke(self, tenant_id: str, token: Secret, caller: AuthenticatedClient) -> LiveToken | None:
-        live = await self._verifier.find_live(tenant_id, token)
+        # Who revokes a refresh token that is spent, too, wants an end of what came of it. RFC: 7009 section 2.1.
+        live = await self._verifier.find_live(tenant_id, token, or_spent=True)
         if live is None:
             return None
         if live.client_id != caller.client.client_id:

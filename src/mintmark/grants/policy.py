@@ -28,8 +28,11 @@ IMPLIED: Final = ("refresh_token",)
 """Grants that no client is registered for: a system that hands out refresh tokens takes them back."""
 
 
-class AccessGrant(msgspec.Struct, frozen=True, gc=False):
-    """Proof that a client may have a token, and what is to be in it. Built by `authorize_grant` alone."""
+class AccessGrant(msgspec.Struct, frozen=True, eq=False):
+    """Proof that a client may have a token, and what is to be in it. Built by `authorize_grant` alone.
+
+    Equal only to itself, so that it is a cheap key of a cache.
+    """
 
     tenant_id: str
     issuer: str

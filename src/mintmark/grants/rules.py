@@ -11,7 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from mintmark.authentication.secrets import ClientIdForm, SecretForm
-from mintmark.dialects.definition import DialectDefinition, describe_validation_error
+from mintmark.dialects.definition import DialectDefinition
+from mintmark.dialects.validation import describe_validation_error
 from mintmark.protocol.errors import SettingsError
 from mintmark.protocol.scope import is_scope_token
 
@@ -63,9 +64,25 @@ class TokenRules(_Table, frozen=True, kw_only=True):
     scope: tuple[str, ...] | None = None
     """The scope-tokens that exist in the tenant; None: whatever clients are registered with."""
     reuse: bool = False
-    """Hand out the live token of the same client, scope and audience again."""
+    """One live token for a client, scope and audience: an opaque one is handed out again, a JWT is renewed."""
     reuse_remainder_s: int = 1
     """A token with this many seconds to live, or fewer, is not handed out again."""
+    renew_per_request: bool = False
+    """One live token, too, but each request gets a new one, which ends the one before. Goes before `reuse`."""
+    renew_without_revoking: bool = False
+    """A JWT is renewed without ending the one before: what `reuse` and `renew_per_request` say is not for JWTs."""
+
+    @property
+    def is_handed_out_again(self) -> bool:
+        """A JWT never is: no copy of it is kept."""
+        return self.reuse and self.form == "opaque" and not self.renew_per_request
+
+    @property
+    def is_renewed(self) -> bool:
+        """A new token ends the one before it of the same client, scope and audience."""
+        if self.form == "opaque":
+            return self.renew_per_request
+        return (self.reuse or self.renew_per_request) and not self.renew_without_revoking
 
 
 class OpaqueForm(_Table, frozen=True, kw_only=True):
@@ -149,7 +166,7 @@ def parse_rules(definition: DialectDefinition, origin: str) -> Rules:
     try:
         rules = msgspec.convert(definition.rules, Rules)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{origin}: rules.{describe_validation_error(error)}") from error
+        raise SettingsError(f"{origin}: rules.{describe_validation_error(error, Rules)}") from error
     faults = [*_form_faults("opaque", rules.opaque), *_claim_faults("jwt", rules.jwt.claims)]
     if rules.refresh_token:
         faults += _form_faults("refresh_token", rules.refresh_token)
@@ -170,7 +187,7 @@ def override_token_rules(base: TokenRules, overrides: Mapping[str, Any], origin:
     try:
         rules = msgspec.convert({**msgspec.to_builtins(base), **overrides}, TokenRules)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{origin}: token rule {describe_validation_error(error)}") from error
+        raise SettingsError(f"{origin}: token rule {describe_validation_error(error, TokenRules)}") from error
     if faults := _token_faults(rules):
         raise SettingsError("\n".join(f"{origin}: token rule {fault}" for fault in faults))
     return rules
@@ -198,6 +215,8 @@ def _companion_faults(rules: Rules) -> list[str]:
     faults = []
     if rules.token.reuse and (rules.refresh_token or rules.id_token):
         faults.append("reuse: not where a refresh token or an id_token goes with the token: neither is kept")
+    if rules.token.renew_per_request and rules.refresh_token:
+        faults.append("renew_per_request: not where a refresh token goes with the token: that renews by itself")
     if rules.token.form == "jwt" and rules.refresh_token:
         faults.append("form: not jwt where a refresh token goes with the token: the two must die together")
     if rules.id_token and rules.id_token.typ == rules.token.typ:
@@ -226,8 +245,6 @@ def _token_faults(rules: TokenRules) -> list[str]:
         faults.append("audience: wanted are names or URIs without spaces")
     if any(not is_scope_token(token) for token in rules.scope or ()):
         faults.append("scope: holds what is no scope-token (RFC 6749 section 3.3)")
-    if rules.reuse and rules.form == "jwt":
-        faults.append("reuse: only an opaque token can be handed out again; set reuse=false")
     if rules.reuse_remainder_s < 0:
         faults.append("reuse_remainder_s: must not be negative")
     return faults

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from time import perf_counter
+from typing import Any, Final, Protocol
 
-import structlog
-
+from mintmark.endpoints.outcome import Outcomes, correlation_header
 from mintmark.endpoints.route import Endpoint, Route
-from mintmark.http.proxy import ProxyTrust
+from mintmark.http.probes import Probes
+from mintmark.http.proxy import ProxyTrust, peer_of
 from mintmark.http.router import Router
-from mintmark.protocol.errors import (
-    InvalidRequest,
-    OAuthError,
-    ServerError,
-    StoreUnavailable,
-    TemporarilyUnavailable,
-)
+from mintmark.metrics.meters import Observe
+from mintmark.protocol.errors import InvalidRequest, OAuthError
 from mintmark.protocol.http import HttpRequest, HttpResponse
 
 Message = Mapping[str, Any]
@@ -36,11 +32,19 @@ TLS_REQUIRED: Final = HttpResponse(
 )
 CLOSE: Final = (b"connection", b"close")
 
-log = structlog.get_logger()
-
 
 class ClientGone(Exception):
     """The caller closed the connection before its request was whole: there is nobody to answer."""
+
+
+class Present(Protocol):
+    """What is registered now, whichever process changed it."""
+
+    def has_news(self) -> bool:
+        """Tell, without a read, whether there is something to take in."""
+
+    async def catch_up(self) -> None:
+        """Take in what changed."""
 
 
 class AsgiApp:
@@ -51,25 +55,44 @@ class AsgiApp:
     """
 
     def __init__(
-        self, router: Router, endpoints: Mapping[str, Endpoint], trust: ProxyTrust, mounts: Sequence[Mount] = ()
+        self,
+        router: Router,
+        endpoints: Mapping[str, Endpoint],
+        *,
+        trust: ProxyTrust,
+        outcomes: Outcomes,
+        observe: Observe,
+        probes: Probes,
+        present: Present,
+        mounts: Sequence[Mount] = (),
     ) -> None:
         self.router = router
         self._endpoints = endpoints
         self._trust = trust
+        self._outcomes = outcomes
+        self._observe = observe
+        self._probes = probes
+        self._present = present
         self._mounts = mounts
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
+        if self._present.has_news():
+            await self._present.catch_up()
         headers = join_headers(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path: str = scope["path"]
         route = self.router.find(host, path)
         if route is not None:
-            await write_response(await self._answer(scope, headers, receive, route), send)
-        elif (mounted := self._find_mount(path)) is None:
-            await write_response(self._nothing_here(host, path), send)
-        else:
+            began = perf_counter()
+            response = await self._answer(scope, headers, receive, route)
+            self._observe(perf_counter() - began, route.endpoint)
+            await write_response(response, send)
+        elif (mounted := self._find_mount(path)) is not None:
             await self._pass_on(scope, headers, receive, send, mounted)
+        else:
+            response = await self._probes.answer(path) or self._nothing_here(host, path, headers)
+            await write_response(response, send)
 
     async def _answer(
         self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], receive: Receive, route: Route
@@ -81,15 +104,13 @@ class AsgiApp:
             request = HttpRequest(scope["method"], scope["path"], scope["query_string"], headers, body, source)
             return await self._endpoints[route.endpoint].handle(request, route)
         except OAuthError as error:
+            request = HttpRequest(scope["method"], scope["path"], b"", headers, b"", peer_of(scope))
+            self._outcomes.refused(error, request, route=route)
             return route.refuse(error, headers).with_headers(CLOSE)
         except ClientGone:
             return NOT_FOUND
-        except Exception as error:
-            correlation_id = str(uuid.uuid4())
-            log.error("request_failed", correlation_id=correlation_id, path=scope["path"], exc_info=True)
-            away = isinstance(error, StoreUnavailable)
-            answer = TemporarilyUnavailable("temporarily_unavailable") if away else ServerError("server_error")
-            return route.refuse(answer, headers).with_headers((b"x-correlation-id", correlation_id.encode()))
+        except Exception as fault:
+            return route.refuse(self._outcomes.failed(fault, scope["path"], headers, route), headers)
 
     def _find_mount(self, path: str) -> Mount | None:
         return next((one for one in self._mounts if path == one[0] or path.startswith(one[0] + "/")), None)
@@ -103,11 +124,14 @@ class AsgiApp:
         except OAuthError:
             await write_response(TLS_REQUIRED, send)
             return
+        # A request begins outside of any task (`exchange.py`); what a web framework does needs one.
+        await asyncio.sleep(0)
         await mounted[1]({**scope, "client": (source, 0)}, receive, send)
 
-    def _nothing_here(self, host: str, path: str) -> HttpResponse:
+    def _nothing_here(self, host: str, path: str, headers: Mapping[bytes, bytes]) -> HttpResponse:
         dialect = self.router.owner_of_unknown_path(host, path)
-        return NOT_FOUND if dialect is None else dialect.encode_error(InvalidRequest("unknown_path"))
+        answer = NOT_FOUND if dialect is None else dialect.encode_error(InvalidRequest("unknown_path"))
+        return answer.with_headers(correlation_header(headers))
 
 
 async def write_response(response: HttpResponse, send: Send) -> None:
@@ -129,15 +153,15 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         if b"expect" not in headers:
             await discard_body(receive)
         raise InvalidRequest("body_too_large")
-    body, more = b"", True
-    while more:
+    body, more = await _receive_part(receive)
+    while more and len(body) <= MAX_BODY_OCTETS:
         part, more = await _receive_part(receive)
         body += part
-        if len(body) > MAX_BODY_OCTETS:
-            if more:
-                await discard_body(receive)
-            raise InvalidRequest("body_too_large")
-    return body
+    if len(body) <= MAX_BODY_OCTETS:
+        return body
+    if more:
+        await discard_body(receive)
+    raise InvalidRequest("body_too_large")
 
 
 async def discard_body(receive: Receive) -> None:

@@ -8,11 +8,17 @@ What breaks a bound loses its connection, and nothing else is harmed.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, NoReturn, cast
+import re
+from typing import Any, Final, NoReturn
+from urllib.parse import unquote
 
+from httptools import parse_url
+from uvicorn._types import ASGI3Application, ASGIVersions, HTTPScope
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from mintmark.http.gathering import GatheringTransport
+from mintmark.http.capacity import Capacity
+from mintmark.http.exchange import Exchange, run_at_once
 
 MAX_HEADER_OCTETS: Final = 32 * 1024
 MAX_REQUEST_OCTETS: Final = 2 * 1024 * 1024
@@ -20,6 +26,11 @@ MAX_REQUEST_OCTETS: Final = 2 * 1024 * 1024
 MAX_SENDING_S: Final = 10.0
 MAX_PIPELINED: Final = 32
 """Requests that may wait behind the one that is being answered."""
+MAX_QUEUED_OCTETS: Final = 2 * 1024 * 1024
+"""What the bodies of all that wait on one connection may hold: 32 of the largest that are answered."""
+ASGI: Final[ASGIVersions] = {"version": "3.0", "spec_version": "2.3"}
+PLAIN_PATH: Final = re.compile(rb"/[A-Za-z0-9._~/-]*")
+"""A request target that is a path and nothing else."""
 FIELD_OVERHEAD: Final = 4
 """A colon, a space and a line's end: what a header costs beside its name and value."""
 
@@ -48,29 +59,36 @@ UNKNOWN_CODING: Final = (
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection. `sending_since` is the loop's time at which an unfinished request began, or None.
 
-    `unread_since` is when the caller was first seen to leave its answers unread, or a closed connection open.
+    `unread_since` is when the caller was first seen to leave its answers unread, or a closed connection open;
+    `idle_since` when the last answer was whole.
     """
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, *arguments: Any, capacity: Capacity, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._capacity = capacity
         self._header_octets = 0
         self._request_octets = 0
         self._segment_octets = 0
+        self._segment_requests = 0
         self._is_in_headers = True
+        self._to_begin: Exchange | None = None
         self.sending_since: float | None = None
         self.unread_since: float | None = None
+        self.idle_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is a slow sender too."""
         super().connection_made(transport)
-        self._answers = GatheringTransport(transport)
-        self.transport = cast(asyncio.Transport, self._answers)
         self.sending_since = self.loop.time()
+        if not self._capacity.has_room(len(self.connections)):
+            transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before a header block is whole: one endless header line never reaches `on_header`."""
         self._segment_octets = len(data)
+        self._segment_requests = 0
         self._request_octets += len(data)
+        self.idle_since = None
         if self._is_in_headers:
             self._header_octets += len(data)
         if self.sending_since is None:
@@ -80,12 +98,20 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         is_too_large = self._is_in_headers and self._header_octets > MAX_HEADER_OCTETS
         if is_too_large or self._request_octets > MAX_REQUEST_OCTETS:
             self._cut_off(b"" if self._is_answering() else HEADERS_TOO_LARGE)
+        if self.pipeline and self._measure_queue() > MAX_QUEUED_OCTETS:
+            self._cut_off(b"")
+        self._begin()
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
         self._is_in_headers = True
         self.sending_since = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header. Their names are of any case. RFC: 9110 section 5.1."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """A header block is whole: what is wrong with it is found before the application hears of it."""
@@ -95,20 +121,69 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         bound = max(self._header_octets, self._segment_octets)
         if bound > MAX_HEADER_OCTETS and self._measure_headers() > MAX_HEADER_OCTETS:
             self._refuse(HEADERS_TOO_LARGE)
-        if len(self.pipeline) >= MAX_PIPELINED:
+        if len(self.pipeline) >= MAX_PIPELINED or self._segment_requests > MAX_PIPELINED:
             # Reading is paused meanwhile, but each answer resumes it: the queue would grow faster than it is answered.
+            # And those that are answered at once, as they are read, would keep all others waiting.
             self._refuse(b"")
+        self._segment_requests += 1
         self._require_one_meaning()
-        super().on_headers_complete()
+        self._queue(self._open_exchange())
         # What comes behind the body is a trailer, and must not pass for a header. RFC: 9110 section 6.5.1.
         self.headers = []
 
+    def _open_exchange(self) -> Exchange:
+        version = self.parser.get_http_version()
+        keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        return Exchange(self, self._describe_request(version), keep_alive=keep_alive)
+
+    def _describe_request(self, version: str) -> HTTPScope:
+        path, query = self.url, b""
+        if PLAIN_PATH.fullmatch(path) is None:
+            parsed = parse_url(self.url)
+            path, query = parsed.path, parsed.query or b""
+        return {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "root_path": "",
+            "method": self.parser.get_method().decode("ascii"),
+            "path": unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii"),
+            "raw_path": path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": {},
+            "extensions": {},
+        }
+
+    def _queue(self, exchange: Exchange) -> None:
+        earlier: RequestResponseCycle | None = self.cycle  # None until the first request
+        self.cycle = exchange
+        if earlier is None or earlier.response_complete:
+            self._to_begin = exchange
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))
+
+    def _begin(self) -> None:
+        """Begin a request: when it is whole, or with what its first segment brought of it."""
+        exchange, self._to_begin = self._to_begin, None
+        if exchange is not None and not self.transport.is_closing():
+            self._start_asgi_task(exchange, self.app)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        run_at_once(cycle.run_asgi(app), self.tasks)
+
     def _require_one_meaning(self) -> None:
         """Refuse what another server on the way may read as another request. RFC: 9112 sections 3.2 and 6.1."""
-        names = [name for name, _ in self.headers]
-        hosts = names.count(b"host")
-        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+        names = dict(self.headers)
+        if len(names) != len(self.headers) and sum(name == b"host" for name, _ in self.headers) > 1:
             self._refuse(WRONG_HOST)
+        if b"host" not in names and self.parser.get_http_version() == "1.1":
+            self._refuse(WRONG_HOST)
+        self.expect_100_continue = names.get(b"expect", b"").lower() == b"100-continue"
         if b"transfer-encoding" in names:
             codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
             if codings != [b"chunked"]:
@@ -130,17 +205,38 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _measure_headers(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + FIELD_OVERHEAD for name, value in self.headers)
 
-    def on_response_complete(self) -> None:
-        """An answer is whole, with or without a body."""
-        self._answers.flush()
-        super().on_response_complete()
+    def on_body(self, body: bytes) -> None:
+        """A part of a body: what comes faster than it is read stops the reading."""
+        exchange = self.cycle
+        if not exchange.response_complete:
+            exchange.body += body
+            exchange.message_event.set()
+            if len(exchange.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+
+    def _measure_queue(self) -> int:
+        return sum(len(exchange.body) for exchange, _ in self.pipeline)
 
     def on_message_complete(self) -> None:
         """A request is whole; between requests the count starts anew."""
         self.sending_since = None
         self._header_octets = self._request_octets = 0
         self._is_in_headers = True
-        super().on_message_complete()
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+        self._begin()
+
+    def on_response_complete(self) -> None:
+        """An answer is whole. The tick ends connections that stay idle: a timer for each answer costs more."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self.idle_since = self.loop.time()
 
     def resume_writing(self) -> None:
         """The caller reads again, however slowly."""
@@ -154,6 +250,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             now: the loop's time.
         """
         self._abort_if_unread(now)
+        if self.idle_since is not None and now - self.idle_since > self.timeout_keep_alive:
+            self.transport.close()
         if self.sending_since is not None and now - self.sending_since > MAX_SENDING_S:
             self._cut_off(b"" if self._is_answering() else SENDER_TOO_SLOW)
 
@@ -164,7 +262,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         elif self.unread_since is None:
             self.unread_since = now
         elif now - self.unread_since > MAX_SENDING_S:
-            self._answers.abort()
+            self.transport.abort()
 
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle  # None until the first request

@@ -6,19 +6,26 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
 from typing import Final, NamedTuple
 
+import structlog
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from mintmark.http.asgi import AsgiApp
+from mintmark.http.asgi import Message, Receive, Send
+from mintmark.http.capacity import Capacity
 from mintmark.http.limits import MAX_SENDING_S, BoundedHttpProtocol
 
 KEEP_ALIVE_S: Final = 75
 BACKLOG: Final = 2048
 TICK_S: Final = 1.0
+
+log = structlog.get_logger()
+
+
+AsgiCall = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Binding(NamedTuple):
@@ -26,7 +33,7 @@ class Binding(NamedTuple):
 
     socket: socket.socket
     tls: ssl.SSLContext | None
-    app: AsgiApp
+    app: AsgiCall
 
 
 class HttpServer:
@@ -35,6 +42,7 @@ class HttpServer:
     def __init__(self, bindings: Sequence[Binding]) -> None:
         self._bindings = bindings
         self._state = ServerState()
+        self._capacity = Capacity()
         self._servers: list[asyncio.Server] = []
         self._ticking: asyncio.Task[None] | None = None
 
@@ -59,7 +67,7 @@ class HttpServer:
         )
         config.load()
         return await asyncio.get_running_loop().create_server(
-            lambda: BoundedHttpProtocol(config, self._state, {}),
+            lambda: BoundedHttpProtocol(config, self._state, {}, capacity=self._capacity),
             sock=binding.socket,
             ssl=binding.tls,
             backlog=BACKLOG,
@@ -84,6 +92,8 @@ class HttpServer:
         while True:
             await asyncio.sleep(TICK_S)
             self._set_date()
+            if refused := self._capacity.take_refused():
+                log.warning("connections_refused", refused=refused, bound=self._capacity.connections)
             now = asyncio.get_running_loop().time()
             for connection in list(self._state.connections):
                 if isinstance(connection, BoundedHttpProtocol):

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from mintmark.dialects.codec import Dialect
-from mintmark.protocol.errors import MintmarkError, SettingsError
+from mintmark.protocol.errors import MintmarkError, OAuthError, SettingsError
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.messages import (
     ClientAuthenticationMethod,
@@ -87,6 +87,7 @@ class TokenExchange:
         self.host = endpoint.netloc
         self.is_encrypted = endpoint.scheme == "https"
         self._dialect = dialect
+        self._secret = request.client_secret
         try:
             encoded = dialect.encode_token_request(_make_token_request(dialect, request))
         except ValueError as error:
@@ -109,7 +110,13 @@ class TokenExchange:
             OAuthError: the server refused, in the subclass for the code; never retried here.
         RFC: 6749 sections 5.1, 5.2.
         """
-        return self._dialect.decode_token_response(answer)
+        try:
+            return self._dialect.decode_token_response(answer)
+        except OAuthError as error:
+            # A server that repeats what it was sent must not bring the secret into a log.
+            if self._secret.encoded() in answer.body or self._secret.reveal() in error.server_description:
+                error.server_description = ""
+            raise
 
     def unreachable(self, cause: str) -> TokenEndpointUnreachable:
         """Return the error for an exchange that brought no answer."""

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
+from mintmark.store.bell import Bell
 from mintmark.store.faults import read_fault
 from mintmark.store.prepared import PreparedInsert
 from mintmark.store.records import TokenRecord
@@ -29,6 +30,8 @@ from mintmark.store.tables import TOKEN
 Result = TypeVar("Result")
 Work = Callable[[Connection], Any]
 """What one caller wants done in a transaction that it shares with others, and therefore does not end."""
+Measure = Callable[[Callable[[], list[object]], int], list[object]]
+"""Commits that many writes by calling what it is given, and looks how long that takes."""
 
 MAX_ROWS: Final = 400
 """Rows of one statement, and about the rows of one batch. 3600 values; SQLite takes at least 32766."""
@@ -77,14 +80,16 @@ class Outcome:
 class GroupCommit:
     """The writer of a process: a thread, its connection and a bounded queue. All writes pass here."""
 
-    def __init__(self, connection: Connection, lock: WriteLock) -> None:
+    def __init__(self, connection: Connection, lock: WriteLock, bell: Bell) -> None:
         """Start the writer, which owns the connection and the lock from now on."""
         self._connection = connection
         self._lock = lock
+        self._bell = bell
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._claiming = threading.Lock()
         self._process = os.getpid()
         self._is_closed = False
+        self.measure: Measure = lambda commit, _: commit()
         self._thread = threading.Thread(target=self._write_until_closed, name="mintmark-writer", daemon=True)
         self._thread.start()
 
@@ -114,6 +119,16 @@ class GroupCommit:
             self._is_closed = True
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join, CLOSE_WAIT_S)
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for the next commit."""
+        return self._queue.qsize()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether anything would be written."""
+        return not self._is_closed and self._thread.is_alive()
 
     async def _submit(self, job: Job) -> object:
         self._check_usable()
@@ -155,7 +170,10 @@ class GroupCommit:
         try:
             with self._lock:
                 batch = self._claim(self._gather(first))
-                return self._settle(batch)
+                outcomes = self._settle(batch)
+                # Before the callers are told: what they do next finds every process told.
+                self._bell.ring_if_revised(self._connection)
+                return outcomes
         except Exception as error:  # the thread must outlive it, or nothing would be written any more
             return [Outcome(job, None, read_failure(error)) for job in batch]
 
@@ -186,7 +204,8 @@ class GroupCommit:
         if not batch:
             return []
         try:
-            return [Outcome(job, result) for job, result in zip(batch, self._commit(batch), strict=True)]
+            results = self.measure(lambda: self._commit(batch), len(batch))
+            return [Outcome(job, result) for job, result in zip(batch, results, strict=True)]
         except Exception as error:  # whatever it was, each caller must hear of its own end
             self._roll_back()
             return self._settle_failed(batch, error)

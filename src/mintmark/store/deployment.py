@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from mintmark.store.bell import Bell
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.tables import DEPLOYMENT_FACT, REVISION
@@ -23,9 +24,10 @@ ADD_FACT: Final = insert(DEPLOYMENT_FACT)
 class SqlDeployment:
     """Implements `interface.DeploymentStore`."""
 
-    def __init__(self, reader: Reader, writing: Writing) -> None:
+    def __init__(self, reader: Reader, writing: Writing, bell: Bell) -> None:
         self._reader = reader
         self._writing = writing
+        self._bell = bell
 
     async def find_fact(self, name: str) -> str | None:
         """Return a fact, or None. Raises: StoreUnavailable."""
@@ -42,6 +44,10 @@ class SqlDeployment:
     async def revision(self) -> int:
         """Return the number that grows with every registered change. Raises: StoreUnavailable."""
         return await self._reader.run(read_revision)
+
+    def sign_of_change(self) -> bytes:
+        """Return what is another after every registered change, read from shared memory."""
+        return self._bell.heard()
 
 
 def about(name: str) -> Subject:

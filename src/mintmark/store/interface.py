@@ -7,7 +7,7 @@ Every method may raise `StoreUnavailable`. Nothing here knows SQL. Where a chang
 from __future__ import annotations
 
 import builtins
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -226,6 +226,16 @@ class TokenStore(Protocol):
         A token is live when its `expires_at` is above `expires_after`.
         """
 
+    async def renew(self, record: TokenRecord, slot: ReuseSlot, sealed: bytes) -> None:
+        """Put a token into its slot, and remove the one that was there, in one transaction.
+
+        Of any number of parallel calls, in any number of processes, the token of the last one remains.
+        Raises: AlreadyExists (the digest).
+        """
+
+    async def renew_jwt(self, slot: ReuseSlot, jti: str, expires_at: int) -> None:
+        """Put a JWT into its slot, and revoke the one that was there, as `renew` does with opaque tokens."""
+
     async def remove(self, digest: bytes) -> bool:
         """Remove a token, and its slot with it; return whether it was there."""
 
@@ -285,6 +295,12 @@ class DeploymentStore(Protocol):
     async def revision(self) -> int:
         """Return a number that grows with every change of a tenant, client, secret or key, in any process."""
 
+    def sign_of_change(self) -> bytes:
+        """Return what is another after such a change has returned, in every process; it costs no read.
+
+        It may fail to change when a process dies in the midst: then only the revision tells.
+        """
+
 
 class AuditStore(Protocol):
     """The audit log. What management changes is appended by `Store.acting`, in the transaction of the change."""
@@ -318,18 +334,29 @@ class AuditStore(Protocol):
 
 
 class Upkeep(Protocol):
-    """Getting rid of what is past. Each call is one short transaction: call until it returns 0, with pauses."""
+    """Getting rid of what is past. Each removal is one short transaction: call until it returns 0, with pauses."""
+
+    async def tend_log(self) -> None:
+        """See from now on, until the store is closed, to what the database wants done beside its writers.
+
+        A second call does nothing. A store without it is as correct, and slower now and then.
+        """
 
     async def purge(self, now: int, limit: int) -> int:
         """Remove up to `limit` rows whose `expires_at` is `now` or earlier.
 
-        They are tokens with their slots, revoked JWTs, and answers kept for an idempotency key.
+        They are tokens, what is kept of JWTs, and answers kept for an idempotency key.
 
-        Returns: how many rows are gone.
+        Returns: how many rows are gone, a token and its slot being one.
         """
 
-    async def reclaim(self, pages: int) -> int:
-        """Give up to `pages` free pages of the database back to the file system, and return how many."""
+    async def reclaim(self, pages: int, *, keep: int = 0, keep_share: float = 0.0) -> int:
+        """Give up to `pages` free pages of the database back to the file system, and return how many.
+
+        Args:
+            keep: so many free pages stay, for what is written next,
+            keep_share: or this share of all pages, if it is more.
+        """
 
 
 class Leadership(Protocol):
@@ -338,8 +365,26 @@ class Leadership(Protocol):
     async def try_acquire(self) -> bool:
         """Return whether this process leads from now on, or did already. Never waits."""
 
+    @property
+    def is_leading(self) -> bool: ...
+
     async def release(self) -> None:
         """Let another process lead. Closing the store does it, too."""
+
+
+class Writer(Protocol):
+    """What can be seen of that which writes, from outside."""
+
+    measure: Callable[[Callable[[], list[object]], int], list[object]]
+    """Commits a number of writes by calling what it is given: put another in its place to see how long that takes."""
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether anything would be written."""
 
 
 class Store(Protocol):
@@ -365,6 +410,8 @@ class Store(Protocol):
     def upkeep(self) -> Upkeep: ...
     @property
     def leadership(self) -> Leadership: ...
+    @property
+    def writer(self) -> Writer: ...
 
     def acting(self, act: Act) -> Store:
         """Return a view on the same store, whose changes are recorded in the audit log as this act.

@@ -11,6 +11,7 @@ from typing import Final, Literal
 from sqlalchemy import Connection
 
 from mintmark.protocol.errors import StoreError
+from mintmark.store.deployment import read_fact
 from mintmark.store.faults import store_faults
 from mintmark.store.migrations import HEAD, REVISIONS
 from mintmark.store.sqlite import (
@@ -47,6 +48,19 @@ def schema_state(url: str) -> SchemaState:
     try:
         with store_faults():
             return read_state(connection, path)
+    finally:
+        connection.close()
+
+
+def peek_fact(url: str, name: str) -> str | None:
+    """Return a fact of the deployment, or None, of whatever schema the database is, changing nothing.
+
+    Raises: SettingsError (the URL, not a database), StoreError, StoreUnavailable.
+    """
+    connection = open_connection(database_path(url), "ro")
+    try:
+        with store_faults():
+            return read_fact(connection, name)
     finally:
         connection.close()
 

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from mintmark.store.audit import SqlAudit
 from mintmark.store.batching import GroupCommit
+from mintmark.store.bell import Bell
+from mintmark.store.checkpoints import Checkpoints
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
 from mintmark.store.idempotency import SqlIdempotency
@@ -33,6 +35,8 @@ class Opened(NamedTuple):
     reader: Reader
     commit: GroupCommit
     leadership: FileLeadership
+    bell: Bell
+    checkpoints: Checkpoints
 
 
 class SqlStore:
@@ -47,10 +51,10 @@ class SqlStore:
         self.sites = SqlSites(reader, writing)
         self.keys = SqlKeys(reader, writing)
         self.tokens = SqlTokens(reader, writing)
-        self.deployment = SqlDeployment(reader, writing)
+        self.deployment = SqlDeployment(reader, writing, opened.bell)
         self.idempotency = SqlIdempotency(writing)
         self.audit = SqlAudit(reader, writing)
-        self.upkeep = SqlUpkeep(writing)
+        self.upkeep = SqlUpkeep(writing, opened.checkpoints)
         self.leadership = opened.leadership
 
     @classmethod
@@ -68,9 +72,15 @@ class SqlStore:
             lock = opened.enter_context(closing(WriteLock(path)))
             connection = opened.enter_context(open_writer(path, lock))
             reader = opened.enter_context(closing(Reader(open_connection(path, "rw"))))
+            bell = opened.enter_context(closing(Bell(path)))
             opened.pop_all()
-        commit = GroupCommit(connection, lock)
-        return cls(Opened(path, reader, commit, FileLeadership(path)), Writing(commit))
+        commit = GroupCommit(connection, lock, bell)
+        return cls(Opened(path, reader, commit, FileLeadership(path), bell, Checkpoints(path)), Writing(commit))
+
+    @property
+    def writer(self) -> GroupCommit:
+        """What writes, for who looks at it from outside."""
+        return self._opened.commit
 
     def acting(self, act: Act) -> SqlStore:
         """Return a view whose changes are recorded as this act, each in its own transaction."""
@@ -83,7 +93,7 @@ class SqlStore:
     @asynccontextmanager
     async def together(self) -> AsyncIterator[SqlStore]:
         """Give a view whose changes are one transaction, and which reads them. Raises: StoreUnavailable."""
-        async with open_transaction(self._opened.path) as transaction:
+        async with open_transaction(self._opened.path, self._opened.bell) as transaction:
             reader = Reader(transaction.connection, query_only=False)
             yield SqlStore(self._opened._replace(reader=reader), Writing(transaction))
 
@@ -94,5 +104,7 @@ class SqlStore:
     async def close(self) -> None:
         """Finish what is in hand and let go of the database, for all views. A second call does nothing."""
         await self._opened.commit.close()
+        self._opened.checkpoints.close()
         await self._opened.leadership.release()
         self._opened.reader.close()
+        self._opened.bell.close()

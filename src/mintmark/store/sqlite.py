@@ -26,8 +26,8 @@ CACHED_STATEMENTS: Final = 128
 LOCK_WAIT_S: Final = 10.0
 FIRST_PAUSE_S: Final = 0.0005
 LONGEST_PAUSE_S: Final = 0.005
-WAL_PAGES: Final = 4000
-"""About 16 MB of log between checkpoints."""
+WAL_PAGES: Final = 16_000
+"""About 64 MB of log, at which a commit copies it into the database file, if `checkpoints` has not done so before."""
 
 BEGIN: Final = "BEGIN IMMEDIATE"
 """A transaction that will write says so at once; one that finds out later may be refused, not queued."""

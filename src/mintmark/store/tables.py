@@ -245,6 +245,22 @@ REUSE_SLOT: Final = Table(
     UniqueConstraint("digest"),
 )
 
+# The live JWT of a slot, where tokens are renewed: what is to be revoked when the next one comes.
+JWT_SLOT: Final = Table(
+    "jwt_slot",
+    METADATA,
+    Column("tenant_id", NAME, nullable=False),
+    Column("client_id", NAME, nullable=False),
+    Column("scope", NAME, nullable=False),
+    Column("audience", NAME, nullable=False),
+    Column("tenant_generation", BigInteger, nullable=False),
+    Column("client_generation", BigInteger, nullable=False),
+    Column("jti", NAME, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "client_id", "scope", "audience", "tenant_generation", "client_generation"),
+    Index(None, "expires_at"),
+)
+
 REVOKED_JWT: Final = Table(
     "revoked_jwt",
     METADATA,

@@ -1,4 +1,4 @@
-"""Opaque tokens, the slots of those that are handed out again, and the JWTs that were revoked."""
+"""Opaque tokens, the slots of those that are handed out again or renewed, and the JWTs that were revoked."""
 
 from __future__ import annotations
 
@@ -7,23 +7,31 @@ from functools import partial
 from typing import Final
 
 from msgspec.structs import asdict, astuple
-from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
 from mintmark.store.batching import add_tokens
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.records import ReusableToken, ReuseSlot, Rotation, TokenRecord
-from mintmark.store.tables import REUSE_SLOT, REVOKED_JWT, TOKEN
+from mintmark.store.tables import JWT_SLOT, REUSE_SLOT, REVOKED_JWT, TOKEN
 from mintmark.store.writing import Shown, Subject, Writing
 
-IS_SLOT: Final = (
-    REUSE_SLOT.c.tenant_id == bindparam("of_tenant_id"),
-    REUSE_SLOT.c.client_id == bindparam("of_client_id"),
-    REUSE_SLOT.c.scope == bindparam("of_scope"),
-    REUSE_SLOT.c.audience == bindparam("of_audience"),
-    REUSE_SLOT.c.tenant_generation == bindparam("of_tenant_generation"),
-    REUSE_SLOT.c.client_generation == bindparam("of_client_generation"),
-)
+
+def is_slot(table: Table) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition that a row is of the slot whose fields are bound as `of_...`, in their order."""
+    return tuple(table.c[name] == bindparam(f"of_{name}") for name in ReuseSlot.__struct_fields__)
+
+
 SHOWN: Final = ("tenant_id", "client_id", "kind", "scope", "issued_at", "expires_at")
 IS_TOKEN: Final = TOKEN.c.digest == bindparam("of_digest")
 
@@ -34,12 +42,18 @@ FIND_NAMED: Final = Prepared(
 FIND: Final = Prepared(select(TOKEN).where(IS_TOKEN))
 FIND_REUSABLE: Final = Prepared(
     select(REUSE_SLOT.c.digest, REUSE_SLOT.c.sealed, REUSE_SLOT.c.expires_at).where(
-        *IS_SLOT, REUSE_SLOT.c.expires_at > bindparam("after")
+        *is_slot(REUSE_SLOT), REUSE_SLOT.c.expires_at > bindparam("after")
     )
 )
-CLEAR_SLOT: Final = delete(REUSE_SLOT).where(*IS_SLOT)
+CLEAR_SLOT: Final = delete(REUSE_SLOT).where(*is_slot(REUSE_SLOT))
 FILL_SLOT: Final = insert(REUSE_SLOT)
 # A slot goes with its token: the foreign key sees to it.
+END_SLOT: Final = delete(TOKEN).where(
+    TOKEN.c.digest == select(REUSE_SLOT.c.digest).where(*is_slot(REUSE_SLOT)).scalar_subquery()
+)
+FIND_JWT: Final = select(JWT_SLOT.c.jti, JWT_SLOT.c.expires_at).where(*is_slot(JWT_SLOT))
+CLEAR_JWT_SLOT: Final = delete(JWT_SLOT).where(*is_slot(JWT_SLOT))
+FILL_JWT_SLOT: Final = insert(JWT_SLOT)
 REMOVE: Final = delete(TOKEN).where(IS_TOKEN)
 SPEND: Final = update(TOKEN).where(IS_TOKEN).values(used_at=bindparam("now"))
 FIND_REVOKED: Final = Prepared(
@@ -90,6 +104,15 @@ class SqlTokens:
         return await self._writing.run(
             partial(fill_slot, record=record, slot=slot, token=token, expires_after=expires_after)
         )
+
+    async def renew(self, record: TokenRecord, slot: ReuseSlot, sealed: bytes) -> None:
+        """Put a token into its slot, and remove the one before it. Raises: AlreadyExists, StoreUnavailable."""
+        token = ReusableToken(record.digest, sealed, record.expires_at)
+        await self._writing.run(partial(replace_token, record=record, slot=slot, token=token))
+
+    async def renew_jwt(self, slot: ReuseSlot, jti: str, expires_at: int) -> None:
+        """Put a JWT into its slot, and revoke the one before it. Raises: StoreUnavailable."""
+        await self._writing.run(partial(replace_jwt, slot=slot, jti=jti, expires_at=expires_at))
 
     async def remove(self, digest: bytes) -> bool:
         """Remove a token and its slot; return whether it was there. Raises: StoreUnavailable."""
@@ -152,9 +175,33 @@ def fill_slot(
     if live is not None:
         return live
     add_tokens(connection, [record])
-    connection.execute(CLEAR_SLOT, {f"of_{name}": value for name, value in asdict(slot).items()})
+    connection.execute(CLEAR_SLOT, name_slot(slot))
     connection.execute(FILL_SLOT, {**asdict(slot), **asdict(token)})
     return token
+
+
+def name_slot(slot: ReuseSlot) -> dict[str, object]:
+    """Return the values that `is_slot` asks for."""
+    return {f"of_{name}": value for name, value in asdict(slot).items()}
+
+
+def replace_token(connection: Connection, *, record: TokenRecord, slot: ReuseSlot, token: ReusableToken) -> None:
+    """Delete the slot's token and put another there. Raises: DBAPIError.
+
+    Only the holder of the write lock is here, so of parallel calls each ends the token of the one before.
+    """
+    connection.execute(END_SLOT, name_slot(slot))
+    add_tokens(connection, [record])
+    connection.execute(FILL_SLOT, {**asdict(slot), **asdict(token)})
+
+
+def replace_jwt(connection: Connection, *, slot: ReuseSlot, jti: str, expires_at: int) -> None:
+    """Revoke the slot's JWT and put another there; as `replace_token`. Raises: DBAPIError."""
+    before = connection.execute(FIND_JWT, name_slot(slot)).one_or_none()
+    if before is not None:
+        write_revoked(connection, tenant_id=slot.tenant_id, jti=before.jti, expires_at=before.expires_at)
+        connection.execute(CLEAR_JWT_SLOT, name_slot(slot))
+    connection.execute(FILL_JWT_SLOT, {**asdict(slot), "jti": jti, "expires_at": expires_at})
 
 
 def erase_token(connection: Connection, *, digest: bytes) -> bool:

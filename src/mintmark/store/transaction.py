@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mintmark.protocol.errors import StoreUnavailable
 from mintmark.store.batching import add_tokens
+from mintmark.store.bell import Bell
 from mintmark.store.faults import store_faults
 from mintmark.store.records import TokenRecord
 from mintmark.store.sqlite import BEGIN, WriteLock, open_writer
@@ -64,7 +65,7 @@ class Transaction:
 
 
 @asynccontextmanager
-async def open_transaction(path: Path) -> AsyncIterator[Transaction]:
+async def open_transaction(path: Path, bell: Bell) -> AsyncIterator[Transaction]:
     """Begin a transaction on the database at `path`; it ends with the block, undone where that raises.
 
     Raises: StoreUnavailable (the database is locked for too long, full, or gone), SettingsError.
@@ -80,6 +81,7 @@ async def open_transaction(path: Path) -> AsyncIterator[Transaction]:
             try:
                 yield Transaction(connection)
                 connection.exec_driver_sql("COMMIT")
+                bell.ring_if_revised(connection)
             except BaseException:
                 # After some errors SQLite has rolled back already, and says so with an error of its own.
                 with suppress(DBAPIError):

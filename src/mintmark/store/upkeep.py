@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnClause, Connection, Delete, Integer, Table, bindparam, delete, literal_column, select
 
-from mintmark.store.tables import IDEMPOTENCY, REVOKED_JWT, TOKEN
+from mintmark.store.checkpoints import Checkpoints
+from mintmark.store.tables import IDEMPOTENCY, JWT_SLOT, REVOKED_JWT, TOKEN
 from mintmark.store.writing import Writing
 
 ROW: Final[ColumnClause[int]] = literal_column("rowid", Integer)
@@ -22,27 +23,33 @@ def expired(table: Table) -> Delete:
     return delete(table).where(ROW.in_(found))
 
 
-# A slot has no line of its own: it expires with its token, and the foreign key removes it with it.
-MORTAL: Final = (expired(TOKEN), expired(REVOKED_JWT), expired(IDEMPOTENCY))
+# A slot of an opaque token has no line of its own: the foreign key removes it with its token.
+MORTAL: Final = (expired(TOKEN), expired(REVOKED_JWT), expired(JWT_SLOT), expired(IDEMPOTENCY))
 
 # Python's driver takes one step of this pragma, whatever number it is given: hence one page at a time.
 GIVE_BACK_PAGE: Final = "PRAGMA incremental_vacuum(1)"
 COUNT_FREE: Final = "PRAGMA freelist_count"
+COUNT_ALL: Final = "PRAGMA page_count"
 
 
 class SqlUpkeep:
     """Implements `interface.Upkeep`."""
 
-    def __init__(self, writing: Writing) -> None:
+    def __init__(self, writing: Writing, checkpoints: Checkpoints) -> None:
         self._writing = writing
+        self._checkpoints = checkpoints
+
+    async def tend_log(self) -> None:
+        """Copy the log into the database file from now on."""
+        self._checkpoints.begin()
 
     async def purge(self, now: int, limit: int) -> int:
         """Remove up to `limit` expired rows; return how many. Raises: StoreUnavailable."""
         return await self._writing.run(partial(erase_expired, now=now, limit=limit))
 
-    async def reclaim(self, pages: int) -> int:
-        """Give up to `pages` free pages back to the file system; return how many. Raises: StoreUnavailable."""
-        return await self._writing.run(partial(shrink, pages=pages))
+    async def reclaim(self, pages: int, *, keep: int = 0, keep_share: float = 0.0) -> int:
+        """Give free pages back to the file system; return how many. Raises: StoreUnavailable."""
+        return await self._writing.run(partial(shrink, pages=pages, keep=keep, keep_share=keep_share))
 
 
 def erase_expired(connection: Connection, *, now: int, limit: int) -> int:
@@ -53,15 +60,16 @@ def erase_expired(connection: Connection, *, now: int, limit: int) -> int:
     return gone
 
 
-def shrink(connection: Connection, *, pages: int) -> int:
+def shrink(connection: Connection, *, pages: int, keep: int, keep_share: float) -> int:
     """Cut up to `pages` free pages off the file, and return how many. Raises: DBAPIError."""
-    before = count_free(connection)
-    for _ in range(min(pages, before)):
+    before = count(connection, COUNT_FREE)
+    spare = before - max(keep, int(keep_share * count(connection, COUNT_ALL)))
+    for _ in range(min(pages, spare)):
         connection.exec_driver_sql(GIVE_BACK_PAGE)
-    return before - count_free(connection)
+    return before - count(connection, COUNT_FREE)
 
 
-def count_free(connection: Connection) -> int:
-    """Return how many pages of the file hold nothing. Raises: DBAPIError."""
-    count: Any = connection.exec_driver_sql(COUNT_FREE).scalar_one()
-    return int(count)
+def count(connection: Connection, pragma: str) -> int:
+    """Return the number that a pragma tells. Raises: DBAPIError."""
+    number: Any = connection.exec_driver_sql(pragma).scalar_one()
+    return int(number)

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, update
 
+from mintmark.store.bell import note_revision
 from mintmark.store.chain import Draft, append
 from mintmark.store.records import Act, TokenRecord
 from mintmark.store.tables import REVISION
@@ -113,6 +114,7 @@ def revised(work: Callable[[Connection], Result]) -> Callable[[Connection], Resu
     def run(connection: Connection) -> Result:
         result = work(connection)
         connection.execute(RAISE_REVISION)
+        note_revision(connection)
         return result
 
     return run

@@ -1,6 +1,6 @@
 """JWTs: the header and claims that a system's rules list, in their order, signed.
 
-What is the same in every token of a client, scope and audience is written once and kept as a template.
+What many tokens share (issuer, audience, scope) is written once and kept as a template.
 RFC: 7515 section 3.1, RFC: 9068 section 2.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 
@@ -28,10 +28,9 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What is the same in every JWT of a client, scope and audience."""
+    """What many JWTs share."""
 
     issuer: str
-    client_id: str
     audience: tuple[str, ...]
     scope: tuple[str, ...]
 
@@ -43,15 +42,24 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     lifetime_s: int
     jti: bytes
 
+    @property
+    def expires_at(self) -> int:
+        """The claim `exp`."""
+        return self.now + self.lifetime_s
+
+    @property
+    def jwt_id(self) -> str:
+        """The claim `jti`."""
+        return format_uuid(self.jti)
+
 
 CLAIM_VALUES: Final[dict[ClaimValue, Callable[[Subject], Any]]] = {
     "issuer": lambda subject: subject.issuer,
-    "client_id": lambda subject: subject.client_id,
     "audience": lambda subject: subject.audience if len(subject.audience) > 1 else subject.audience[0],
     "scope": lambda subject: format_scope(subject.scope) or None,
     "scope_array": lambda subject: subject.scope or None,
 }
-"""The claim values that belong to the subject; None leaves the claim out. The others are places in the template."""
+"""The claim values that many tokens share; None leaves the claim out. The others are places."""
 
 
 def mint_jwt(grant: AccessGrant, moment: Moment, key: SigningKey) -> str:
@@ -66,23 +74,27 @@ def write_payload(form: JwtForm, grant: AccessGrant, moment: Moment, **others: b
     Args:
         others: JSON text of values that need a key, by the name of the claim value.
     """
-    values: Mapping[bytes, bytes] = {
+    values: dict[bytes, bytes] = {
         b"issued_at": b"%d" % moment.now,
-        b"expires_at": b"%d" % (moment.now + moment.lifetime_s),
-        b"jwt_id": b'"%b"' % format_uuid(moment.jti).encode(),
-        **{name.encode(): value for name, value in others.items()},
+        b"expires_at": b"%d" % moment.expires_at,
+        b"jwt_id": b'"%b"' % moment.jwt_id.encode(),
+        b"client_id": _write_json(form, grant.client_id),
     }
-    return _template(form, grant.issuer, grant.client_id, grant.audience, grant.scope) % values
+    for name, value in others.items():
+        values[name.encode()] = value
+    return _template(form, grant.issuer, grant.audience, grant.scope) % values
 
 
 @lru_cache(maxsize=MAX_TEMPLATES)
-def _template(form: JwtForm, issuer: str, client_id: str, audience: tuple[str, ...], scope: tuple[str, ...]) -> bytes:
+def _template(form: JwtForm, issuer: str, audience: tuple[str, ...], scope: tuple[str, ...]) -> bytes:
     """Return the payload as a format for `%`, with a place for each value that is new in every token."""
-    claims = _static_claims(form.claims, Subject(issuer, client_id, audience, scope))
-    payload = _encode_json(claims)
-    if form.escape_slash:
-        payload = payload.replace(b"/", b"\\/")
+    payload = _write_json(form, _static_claims(form.claims, Subject(issuer, audience, scope)))
     return PLACE.sub(rb"%(\1)b", payload.replace(b"%", b"%%"))
+
+
+def _write_json(form: JwtForm, value: Any) -> bytes:
+    text = _encode_json(value)
+    return text.replace(b"/", b"\\/") if form.escape_slash else text
 
 
 def _static_claims(rows: tuple[ClaimRow, ...], subject: Subject) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Step 5 of the straight line: what must be kept of a token is committed before the token is shown.
 
-A token that may be handed out again is sealed in its slot; of parallel requests, in any process, one mints.
+A token that may be handed out again is sealed in its slot; of parallel requests, in any process, one mints. Where
+tokens are renewed, each request mints, and the one that is committed last is the slot's only live one.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class TokenLedger:
         return None if live is None else self._reopen(live, grant, now)
 
     async def add(self, minted: MintedToken, now: int) -> TokenResponse:
-        """Keep a minted token and return the answer to show: another's, if another took the slot first.
+        """Keep a minted token and return the answer to show: another's, if another took a slot of re-use first.
 
         Raises:
             InvalidGrant: the refresh token that it spends was spent before.
@@ -45,9 +46,12 @@ class TokenLedger:
         """
         if minted.grant.refresh is not None:
             return await self._rotate(minted, minted.grant.refresh, now)
-        if minted.grant.token.reuse:
+        rules = minted.grant.token
+        if rules.is_renewed:
+            await self._renew(minted)
+        elif rules.is_handed_out_again:
             return await self._add_reusable(minted, now)
-        if minted.records:
+        elif minted.records:
             await self._store.add(minted.records)
         self._tell_issued(minted, now)
         return minted.response
@@ -55,9 +59,9 @@ class TokenLedger:
     def _tell_issued(self, minted: MintedToken, now: int) -> None:
         """Leave a line for the audit log. A token that is handed out again is told of once."""
         grant = minted.grant
-        if minted.jti is not None:
-            ends = now + grant.token.lifetime_s
-            self._audit.issued((now, grant.tenant_id, grant.client_id, grant.scope, "access", minted.jti, ends))
+        jwt = minted.moment
+        if jwt is not None:
+            self._audit.issued((now, grant.tenant_id, grant.client_id, grant.scope, "access", jwt.jti, jwt.expires_at))
         for one in minted.records:
             self._audit.issued((now, one.tenant_id, one.client_id, one.scope, one.kind, one.digest, one.expires_at))
 
@@ -85,14 +89,26 @@ class TokenLedger:
         reasons = {"unknown": "unknown_refresh_token", "expired": "expired_refresh_token"}
         raise InvalidGrant(reasons.get(outcome, "used_refresh_token"), outcome)
 
+    async def _renew(self, minted: MintedToken) -> None:
+        """Put the token into its slot, and end the one that was there, in one transaction."""
+        slot = reuse_slot(minted.grant)
+        if minted.moment is not None:
+            await self._store.renew_jwt(slot, minted.moment.jwt_id, minted.moment.expires_at)
+        else:
+            await self._store.renew(minted.records[0], slot, self._seal(minted))
+
     async def _add_reusable(self, minted: MintedToken, now: int) -> TokenResponse:
         grant, record = minted.grant, minted.records[0]
-        sealed = self._sealing_key.seal(minted.response.access_token.encoded(), _purpose(record.digest))
-        live = await self._store.add_reusable(record, reuse_slot(grant), sealed, now + grant.token.reuse_remainder_s)
+        expires_after = now + grant.token.reuse_remainder_s
+        live = await self._store.add_reusable(record, reuse_slot(grant), self._seal(minted), expires_after)
         if live.digest != record.digest:
             return self._reopen(live, grant, now)
         self._tell_issued(minted, now)
         return minted.response
+
+    def _seal(self, minted: MintedToken) -> bytes:
+        token = minted.response.access_token.encoded()
+        return self._sealing_key.seal(token, _purpose(minted.records[0].digest))
 
     def _reopen(self, live: ReusableToken, grant: AccessGrant, now: int) -> TokenResponse:
         token = self._sealing_key.open(live.sealed, _purpose(live.digest)).decode()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
 
-from mintmark.authentication.keyed_hash import KeyedHash
+from mintmark.authentication.keyed_hash import KeyedHash, name_generation
+from mintmark.grants.memory import MAX_GRANTS
 from mintmark.grants.policy import AccessGrant
 from mintmark.protocol.messages import TokenResponse
 from mintmark.protocol.scope import format_scope
@@ -25,8 +27,8 @@ class MintedToken(msgspec.Struct, frozen=True, gc=False):
     response: TokenResponse
     records: tuple[TokenRecord, ...] = ()
     """Nothing for a JWT: it needs no row."""
-    jti: bytes | None = None
-    """The octets of a JWT's `jti`."""
+    moment: Moment | None = None
+    """A JWT's times and its `jti`; None: opaque."""
 
 
 def mint_access_token(
@@ -41,10 +43,10 @@ def mint_access_token(
     Raises:
         KeyMissing: the tenant has no active key of the algorithm.
     """
-    jti = None
+    moment: Moment | None = None
     if grant.token.form == "jwt":
         moment = _new_moment(grant, keyed_hash, now, randomness)
-        jti, access_token = moment.jti, mint_jwt(grant, moment, keys.signing_key(grant.token.alg))
+        access_token = mint_jwt(grant, moment, keys.signing_key(grant.token.alg))
         records: tuple[TokenRecord, ...] = ()
     else:
         access_token = mint_opaque(grant.rules.opaque, randomness)
@@ -60,17 +62,18 @@ def mint_access_token(
         refresh_token,
         _mint_id_token(grant, keys, keyed_hash, now=now, randomness=randomness),
     )
-    return MintedToken(grant, response, records, jti)
+    return MintedToken(grant, response, records, moment)
 
 
 def _new_moment(grant: AccessGrant, keyed_hash: KeyedHash, now: int, randomness: Randomness) -> Moment:
-    jti = keyed_hash.stamp_jti(randomness(JTI_OCTETS), *generation_of(grant))
+    jti = keyed_hash.stamp_jti(randomness(JTI_OCTETS), generation_of(grant))
     return Moment(now, grant.token.lifetime_s, jti)
 
 
-def generation_of(grant: AccessGrant) -> tuple[str | int, ...]:
+@lru_cache(maxsize=MAX_GRANTS)
+def generation_of(grant: AccessGrant) -> bytes:
     """Return what a token's mark binds it to."""
-    return grant.tenant_id, grant.client_id, grant.tenant_generation, grant.client_generation
+    return name_generation(grant.tenant_id, grant.client_id, grant.tenant_generation, grant.client_generation)
 
 
 def reuse_slot(grant: AccessGrant) -> ReuseSlot:

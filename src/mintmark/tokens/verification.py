@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from mintmark.authentication.keyed_hash import KeyedHash
+from mintmark.authentication.keyed_hash import KeyedHash, name_generation
 from mintmark.grants.rules import ClaimValue, Rules
 from mintmark.protocol.secret import Secret
 from mintmark.store.interface import TokenStore
@@ -75,10 +75,13 @@ class TokenVerifier:
         self._present = present
         self._clock = clock
 
-    async def find_live(self, tenant_id: str, token: Secret) -> LiveToken | None:
+    async def find_live(self, tenant_id: str, token: Secret, *, or_spent: bool = False) -> LiveToken | None:
         """Return what a token stands for, or None if it is not alive, or not this tenant's.
 
         What changed before the call, in whichever process, counts.
+
+        Args:
+            or_spent: a refresh token that was used counts as alive: its family may be, and can be revoked by it.
         """
         await self._present.refresh()
         found = self._present.find_tenant(tenant_id)
@@ -86,7 +89,10 @@ class TokenVerifier:
             return None
         tenant, rules = found
         text = token.reveal()
-        live = await (self._find_jwt(tenant, rules, text) if text.count(".") == 2 else self._find_opaque(tenant, text))
+        if text.count(".") == 2:
+            live = await self._find_jwt(tenant, rules, text)
+        else:
+            live = await self._find_opaque(tenant, text, or_spent=or_spent)
         if live is None or not live.issued_at - CLOCK_SKEW_S <= self._clock() < live.expires_at:
             return None
         return live
@@ -121,9 +127,11 @@ class TokenVerifier:
         record = await self._store.find(digest_token(token.reveal()))
         return record is not None and tenant_id in {None, record.tenant_id} and record.expires_at <= self._clock()
 
-    async def _find_opaque(self, tenant: TenantRecord, text: str) -> LiveToken | None:
+    async def _find_opaque(self, tenant: TenantRecord, text: str, *, or_spent: bool) -> LiveToken | None:
         record = await self._store.find(digest_token(text))
-        if record is None or record.tenant_id != tenant.tenant_id or record.used_at is not None:
+        if record is None or record.tenant_id != tenant.tenant_id:
+            return None
+        if record.used_at is not None and not or_spent:
             return None
         client = await self._live_client(tenant.tenant_id, record.client_id)
         if client is None:
@@ -169,8 +177,8 @@ class TokenVerifier:
             octets = bytes.fromhex(str(live.jwt_id).replace("-", ""))
         except ValueError:
             return False
-        bound_to = (live.tenant_id, live.client_id, tenant.generation, client.generation)
-        return self._keyed_hash.is_stamped(octets, *bound_to)
+        bound_to = name_generation(live.tenant_id, live.client_id, tenant.generation, client.generation)
+        return self._keyed_hash.is_stamped(octets, bound_to)
 
 
 def _read_live(tenant: TenantRecord, jwt: dict[str, Any], names: dict[ClaimValue, str]) -> LiveToken | None:

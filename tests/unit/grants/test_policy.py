@@ -119,13 +119,13 @@ def test_token_rules_are_the_systems_then_the_tenants_then_the_clients():
         ({"lifetime_s": 0}, "lifetime_s: must be from 1"),
         ({"lifetime_s": "60"}, "lifetime_s: "),
         ({"lifetime_s": True}, "lifetime_s: "),
-        ({"alg": "none"}, "alg: "),
+        ({"alg": "none"}, "alg: Invalid enum value 'none'; one of ES256, ES384, EdDSA, ML-DSA-65, PS256, RS256"),
         ({"alg": "HS256"}, "alg: "),
-        ({"form": "paper"}, "form: "),
+        ({"form": "paper"}, "form: Invalid enum value 'paper'; one of jwt, opaque$"),
         ({"audience": []}, "audience: must not be empty"),
         ({"audience": [""]}, "audience: must not be empty"),
         ({"scope": ["a b"]}, "no scope-token"),
-        ({"reuse": True}, "only an opaque token"),
+        ({"renew_per_request": "yes"}, "renew_per_request: "),
         ({"colour": "red"}, "colour"),
     ],
 )
@@ -133,6 +133,21 @@ def test_a_wrong_token_rule_is_refused_with_its_origin_and_key(overrides: dict[s
     with pytest.raises(SettingsError, match=text) as raised:
         override_token_rules(STANDARD.token, overrides, "tenant acme")
     assert "tenant acme" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("scope_absent", "all", r"rules.scope_absent: Invalid enum value 'all'; one of none, registered$"),
+        ("tokens_die_on", ["age"], r"rules.tokens_die_on\[0\]: .*; one of client_changed, client_modified, msp_mode_changed, secret_reset$"),
+        ("refresh_token", {"alphabet": "runes"}, "rules.refresh_token.alphabet: .*; one of alphanumeric"),
+    ],
+)
+def test_a_value_that_is_not_of_a_closed_list_is_refused_with_the_list(key: str, value: Any, text: str):
+    definition = load_dialects()["wso2"].definition
+    wrong = msgspec.structs.replace(definition, rules={**definition.rules, key: value})
+    with pytest.raises(SettingsError, match=text):
+        parse_rules(wrong, "own.toml")
 
 
 @pytest.mark.rfc("9068", "2.1")

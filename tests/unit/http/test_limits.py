@@ -8,6 +8,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from mintmark.http.capacity import Capacity
 from mintmark.http.limits import MAX_SENDING_S, BoundedHttpProtocol
 
 
@@ -34,7 +35,8 @@ class Transport(asyncio.Transport):
 async def connection() -> tuple[BoundedHttpProtocol, Transport]:
     async def app(scope: object, receive: object, send: object) -> None: ...
 
-    protocol, transport = BoundedHttpProtocol(Config(app, log_config=None), ServerState(), {}), Transport()
+    config = Config(app, log_config=None)
+    protocol, transport = BoundedHttpProtocol(config, ServerState(), {}, capacity=Capacity()), Transport()
     protocol.connection_made(transport)
     protocol.sending_since = None
     return protocol, transport

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mintmark.authentication.keyed_hash import KeyedHash
+from mintmark.authentication.keyed_hash import KeyedHash, name_generation
 from mintmark.grants.rules import Alphabet, OpaqueForm
 from mintmark.tokens.opaque import ALPHANUMERIC, digest_token, format_uuid, mint_opaque
 
@@ -49,7 +49,7 @@ def test_a_token_in_the_form_of_a_uuid_is_random_in_all_its_bits():
 @settings(max_examples=50, derandomize=True)
 @given(octets=st.binary(min_size=16, max_size=16))
 def test_a_jti_is_a_version_4_uuid(octets: bytes):
-    text = format_uuid(KeyedHash(bytes(32)).stamp_jti(octets, "tenant", "client", 1, 1))
+    text = format_uuid(KeyedHash(bytes(32)).stamp_jti(octets, name_generation("tenant", "client", 1, 1)))
     parsed = uuid.UUID(text)
 
     assert (str(parsed), parsed.version, parsed.variant) == (text, 4, uuid.RFC_4122)

@@ -20,6 +20,7 @@ def upgrade() -> None:
     create_keys()
     create_tokens()
     create_reuse_and_revocation()
+    create_renewal()
     create_deployment()
     create_audit_log()
     create_idempotency()
@@ -188,6 +189,31 @@ def create_reuse_and_revocation() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "jti", name="pk_revoked_jwt"),
     )
     op.create_index("ix_revoked_jwt_expires_at", "revoked_jwt", ["expires_at"])
+
+
+def create_renewal() -> None:
+    """Create `jwt_slot`."""
+    op.create_table(
+        "jwt_slot",
+        sa.Column("tenant_id", NAME, nullable=False),
+        sa.Column("client_id", NAME, nullable=False),
+        sa.Column("scope", NAME, nullable=False),
+        sa.Column("audience", NAME, nullable=False),
+        sa.Column("tenant_generation", sa.BigInteger, nullable=False),
+        sa.Column("client_generation", sa.BigInteger, nullable=False),
+        sa.Column("jti", NAME, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint(
+            "tenant_id",
+            "client_id",
+            "scope",
+            "audience",
+            "tenant_generation",
+            "client_generation",
+            name="pk_jwt_slot",
+        ),
+    )
+    op.create_index("ix_jwt_slot_expires_at", "jwt_slot", ["expires_at"])
 
 
 def create_deployment() -> None:
