@@ -7,7 +7,8 @@ would be beyond its reach.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -94,32 +95,25 @@ async def create_sites(
     return sites
 
 
-async def change_site(
-    administration: Administration,
-    tenant_id: str,
-    site_id: str,
-    changes: SiteChanges,
-) -> SiteRecord:
-    """Change a site. Raises: AdministrationError."""
-    site = await _require_site(administration, tenant_id, site_id, permission="sites:write")
-    given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
-    _check_name(changes.name or site.name)
-    given["details"] = {**site.details, **changes.details}
+async def change_sites(administration: Administration, tenant_id: str, changes: Mapping[str, SiteChanges]) -> None:
+    """Change sites, named by their ids, all or none. Raises: AdministrationError."""
+    _permit_some(administration, tenant_id, changes, permission="sites:write")
+    given = {site_id: _given(one) for site_id, one in changes.items()}
     try:
-        return await administration.acting("change_site").sites.change(tenant_id, site_id, given)
+        await administration.acting("change_site").sites.change(tenant_id, given)
     except AlreadyExists as error:
-        raise _taken([changes]) from error
+        raise _taken(list(changes.values())) from error
     except NotFound as error:
-        raise _no_site(site_id) from error
+        raise _no_site(changes) from error
 
 
-async def remove_site(administration: Administration, tenant_id: str, site_id: str) -> None:
-    """Remove a site. Raises: AdministrationError."""
-    await _require_site(administration, tenant_id, site_id, permission="sites:write")
+async def remove_sites(administration: Administration, tenant_id: str, site_ids: Collection[str]) -> None:
+    """Remove sites, all or none. Raises: AdministrationError."""
+    _permit_some(administration, tenant_id, site_ids, permission="sites:write")
     try:
-        await administration.acting("remove_site").sites.remove(tenant_id, site_id)
+        await administration.acting("remove_site").sites.remove(tenant_id, site_ids)
     except NotFound as error:
-        raise _no_site(site_id) from error
+        raise _no_site(site_ids) from error
 
 
 async def copy_site(
@@ -154,16 +148,28 @@ def _permit_new(administration: Administration, tenant_id: str) -> None:
         raise SiteOutOfReach("who is limited to some sites makes no new ones")
 
 
+def _permit_some(
+    administration: Administration, tenant_id: str, site_ids: Collection[str], *, permission: Permission
+) -> None:
+    administration.permit(permission, tenant_id)
+    own = administration.actor.sites
+    if own is not None and not own >= set(site_ids):
+        raise SiteOutOfReach(f"beyond reach: {_named(site_ids)}")
+
+
+def _given(changes: SiteChanges) -> dict[str, Any]:
+    if changes.name is not None:
+        _check_name(changes.name)
+    return {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
+
+
 async def _require_site(
     administration: Administration, tenant_id: str, site_id: str, *, permission: Permission
 ) -> SiteRecord:
-    administration.permit(permission, tenant_id)
-    own = administration.actor.sites
-    if own is not None and site_id not in own:
-        raise SiteOutOfReach(f"site {site_id!r} is beyond reach")
+    _permit_some(administration, tenant_id, [site_id], permission=permission)
     site = await administration.store.sites.find(tenant_id, site_id)
     if site is None:
-        raise _no_site(site_id)
+        raise _no_site([site_id])
     return site
 
 
@@ -219,5 +225,9 @@ def _taken(sites: Sequence[SiteRequest | SiteChanges]) -> Taken:
     return Taken(f"there is a site with such a name already: {names}")
 
 
-def _no_site(site_id: str) -> Missing:
-    return Missing(f"there is no site {site_id!r}")
+def _no_site(site_ids: Collection[str]) -> Missing:
+    return Missing(f"there is no such site: {_named(site_ids)}")
+
+
+def _named(site_ids: Collection[str]) -> str:
+    return ", ".join(map(repr, islice(site_ids, NAMES_SHOWN)))

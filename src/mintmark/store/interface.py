@@ -179,11 +179,16 @@ class SiteStore(Protocol):
             containing: a text that the name holds, in whatever case; empty: any.
         """
 
-    async def change(self, tenant_id: str, site_id: str, changes: Mapping[str, Any]) -> SiteRecord:
-        """Write fields as in `TenantStore.change`. Raises: NotFound, AlreadyExists (the name)."""
+    async def change(self, tenant_id: str, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write for each site the fields that are named for it, all or none.
 
-    async def remove(self, tenant_id: str, site_id: str) -> None:
-        """Remove the site. Raises: NotFound."""
+        What is not named stays; `details` adds to those that are there.
+
+        Raises: NotFound (a site), AlreadyExists (a name).
+        """
+
+    async def remove(self, tenant_id: str, site_ids: Collection[str]) -> None:
+        """Remove sites, all or none. Raises: NotFound (a site)."""
 
 
 class KeyStore(Protocol):

@@ -61,6 +61,26 @@ async def test_of_alike_actions_those_before_a_failing_one_are_done_and_those_be
     assert [one["name"] for one in found] == ["Airport", "Beach", *"abefgh"]
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_alike_actions_are_each_held_to_the_privilege(omada: Omada, method: str) -> None:
+    body = {name: value for name, value in SITE.items() if name != "name"}
+    sent = [action(method, f"/sites/{omada.sites[name]}", body) for name in ("Airport", "Beach")]
+    assert await codes(omada, *sent, by="limited", interrupt=False) == [0, -1505]
+    beach = (await omada.call("GET", f"/sites/{omada.sites['Beach']}"))["result"]
+    assert beach["region"] == "Germany"
+
+
+async def test_changes_of_one_site_are_done_in_their_order(omada: Omada) -> None:
+    path, base = f"/sites/{omada.sites['Airport']}", {name: SITE[name] for name in ("region", "timeZone", "scenario")}
+    sent = [
+        action("PUT", path, {**base, "address": "1"}),
+        action("PUT", path, {**base, "address": "2", "tagIds": ["t"]}),
+    ]
+    assert await codes(omada, *sent, action("PUT", path, {**base, "latitude": 1})) == [0, 0, 0]
+    shown = (await omada.call("GET", path))["result"]
+    assert (shown["address"], shown["tagIds"], shown["latitude"]) == ("2", ["t"], 1.0)
+
+
 async def test_alike_actions_are_recorded_one_by_one(omada: Omada) -> None:
     before = (await omada.administration.store.audit.head())[0]
     await batch(omada, *(new_site(name) for name in "abc"))

@@ -83,7 +83,7 @@ class BatchCall:
                 envelopes.append(refuse("interrupted"))
             else:
                 rest = batch.actions[len(envelopes) :]
-                alike = list(takewhile(partial(is_alike, rest[0]), rest))
+                alike = list(takewhile(partial(self._is_alike, rest[0]), rest))
                 together = await self._answer_together(alike, desk) if len(alike) > 1 else None
                 envelopes += together or await self._answer_each(alike, desk, interrupt=batch.interrupt)
         await administration.store.sync()
@@ -128,6 +128,13 @@ class BatchCall:
             read_body=partial(read_action_body, action.body),
         )
 
+    def _is_alike(self, first: Action, other: Action) -> bool:
+        """Tell whether two actions are of one row under one id."""
+        if (first.method, first.query) != (other.method, other.query):
+            return False
+        find = self._dispatcher.find_row
+        return find(first.method, unquote(first.path)) == find(other.method, unquote(other.path))
+
     def _require_allowed(self, method: str, address: Address, within: Address, actor: Actor) -> None:
         """Make sure that an action is of its batch: the same id, or a customer of the batch's msp.
 
@@ -139,11 +146,6 @@ class BatchCall:
         is_customers = within.family == "msp" and self._callers.finds_tenant(actor, address)
         if method not in METHODS or not (is_same or is_customers):
             raise Refusal("unsupported_path")
-
-
-def is_alike(first: Action, other: Action) -> bool:
-    """Tell whether two actions differ in their bodies alone."""
-    return (first.method, first.path, first.query) == (other.method, other.path, other.query)
 
 
 def read_action_body(body: object) -> object:

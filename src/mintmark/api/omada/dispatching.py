@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -52,20 +52,30 @@ class Dispatcher:
             return await operation.call(call)
 
     async def dispatch_alike(self, alike: Sequence[Asked], administration: Administration) -> Sequence[object] | None:
-        """Carry out calls that differ in their bodies alone, in one transaction, and return their results.
+        """Carry out calls of one row under one id in one transaction, and return their results.
 
         The caller is judged once: nothing comes between them.
 
         Returns: None, when they have to be carried out one by one; nothing has been done then.
-        Raises: Refusal: one of them is wrong; nothing has been done.
+        Raises: Refusal: one of them cannot be done, or not with the others; nothing has been done.
         """
         operation, first = await self._read(alike[0], administration)
         if operation.call_many is None:
             return None
-        bodies = [read_body(operation, asked) for asked in alike[1:]]
-        calls = [first, *(msgspec.structs.replace(first, body=body) for body in bodies)]
+        calls = [first]
+        for asked in alike[1:]:
+            path = self._table.find(read_address(asked.path), asked.method).path
+            calls.append(msgspec.structs.replace(first, path=path, body=read_body(operation, asked)))
         with refusals_of(operation):
             return await operation.call_many(calls)
+
+    def find_row(self, method: str, path: str) -> Hashable:
+        """Return what tells which calls are of one row under one id; for a path without a row something else."""
+        try:
+            address = read_address(path)
+            return address[:2], self._table.find(address, method).operation.path
+        except Refusal:
+            return path
 
     async def _read(self, asked: Asked, administration: Administration) -> tuple[Operation, Call]:
         """Find the row, judge the caller, read the rest. Raises: Refusal."""

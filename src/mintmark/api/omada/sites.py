@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -13,14 +13,15 @@ from mintmark.admin.sites import (
     MAX_NAME_LENGTH,
     SiteChanges,
     SiteRequest,
-    change_site,
+    change_sites,
     copy_site,
     create_sites,
     import_sites,
     list_sites,
-    remove_site,
+    remove_sites,
     require_site,
 )
+from mintmark.api.omada.envelope import Refusal
 from mintmark.api.omada.operation import Call, Operation
 from mintmark.api.omada.paging import make_grid
 from mintmark.store.records import SiteRecord
@@ -104,6 +105,16 @@ class ChangedSite(Details, frozen=True, kw_only=True):
     time_zone: Name = field(name="timeZone")
     scenario: Name
 
+    def changes(self) -> SiteChanges:
+        """Return it as the verbs take it."""
+        return SiteChanges(
+            name=self.name,
+            region=self.region,
+            time_zone=self.time_zone,
+            scenario=self.scenario,
+            details=self.kept(),
+        )
+
 
 class SiteCopy(msgspec.Struct, frozen=True, rename="camel"):
     """Sites to make like one that is there, named by a prefix and a number from 1."""
@@ -158,18 +169,33 @@ async def create_many(calls: Sequence[Call]) -> Sequence[object]:
 
 async def change_call(call: Call) -> object:
     """Change a site."""
-    body: ChangedSite = call.body
-    changes = SiteChanges(
-        name=body.name, region=body.region, time_zone=body.time_zone, scenario=body.scenario, details=body.kept()
-    )
-    await change_site(call.administration, call.tenant_id, call.path["siteId"], changes)
-    return UNSET
+    return (await change_many([call]))[0]
+
+
+async def change_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Change sites, all or none."""
+    changes = {site_id: call.body.changes() for site_id, call in by_site(calls).items()}
+    await change_sites(calls[0].administration, calls[0].tenant_id, changes)
+    return [UNSET] * len(calls)
 
 
 async def remove_call(call: Call) -> object:
     """Remove a site."""
-    await remove_site(call.administration, call.tenant_id, call.path["siteId"])
-    return UNSET
+    return (await remove_many([call]))[0]
+
+
+async def remove_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Remove sites, all or none."""
+    await remove_sites(calls[0].administration, calls[0].tenant_id, by_site(calls))
+    return [UNSET] * len(calls)
+
+
+def by_site(calls: Sequence[Call]) -> Mapping[str, Call]:
+    """Return calls by the site that each is about. Raises: Refusal: two are about the same, and so not done at once."""
+    named = {call.path["siteId"]: call for call in calls}
+    if len(named) < len(calls):
+        raise Refusal("action_failed")
+    return named
 
 
 async def copy_call(call: Call) -> object:
@@ -213,7 +239,7 @@ SITE_OPERATIONS: Final = tuple(
         ("POST", "/sites/copy", copy_call, None, SiteCopy),
         ("POST", "/sites/multi-import", import_call, None, SiteImport),
         ("GET", "/sites/{siteId}", get_call, None, None),
-        ("PUT", "/sites/{siteId}", change_call, None, ChangedSite),
-        ("DELETE", "/sites/{siteId}", remove_call, None, None),
+        ("PUT", "/sites/{siteId}", change_call, change_many, ChangedSite),
+        ("DELETE", "/sites/{siteId}", remove_call, remove_many, None),
     )
 )
