@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -352,8 +354,9 @@ async def test_a_correlation_id_goes_back_the_callers_own_if_it_is_one(world: Wo
     assert re.fullmatch("[0-9a-f-]{36}", forged.header("x-correlation-id") or "")
 
 
-async def test_a_fault_of_ours_tells_its_number_and_nothing_else(world: World, token: str):
-    await world.process.administration.store.close()
+async def test_a_fault_of_ours_tells_its_number_and_nothing_else(world: World, token: str, tmp_path: Path):
+    with sqlite3.connect(tmp_path / "var" / "mintmark.db") as damaged:
+        damaged.execute("DROP TABLE client_secret")
 
     answer = await world.call("POST", CLIENTS, token, {})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -23,6 +22,7 @@ from mintmark.api.page import PAGE_HEADERS, STYLE, write_page
 from mintmark.api.performing import perform, refuse
 from mintmark.api.problems import RESOURCE_METADATA, Exchange, Refusal
 from mintmark.api.reading import require_acceptable
+from mintmark.endpoints.outcome import correlation_id_of
 from mintmark.protocol.http import HttpRequest, HttpResponse
 
 Scope = dict[str, Any]
@@ -31,7 +31,6 @@ Send = Callable[[Any], Awaitable[None]]
 Asked = Request[Any, Any, Any]
 
 MOUNTED_AT: Final = (PREFIX, RESOURCE_METADATA)
-CORRELATION_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 HOST: Final = re.compile(r"[A-Za-z0-9._\[\]:-]{1,255}")
 SAFE_IN_PATH: Final = "/:@!$&'()*+,;=-._~%"
 EVERY_ANSWER: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
@@ -165,12 +164,10 @@ def options_routes(table: Table) -> list[HTTPRouteHandler]:
 def read_exchange(scope: Scope) -> Exchange:
     """Return the request's correlation id, the caller's own if it sent one, and the origin that it reached us by."""
     headers = dict(scope["headers"])
-    given = headers.get(b"x-correlation-id", b"").decode("latin-1")
-    correlation_id = given if CORRELATION_ID.fullmatch(given) else str(uuid.uuid4())
     forwarded = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip()
     scheme = "https" if "https" in {scope.get("scheme"), forwarded} else "http"
     host = headers.get(b"host", b"").decode("latin-1")
-    return Exchange(correlation_id, f"{scheme}://{host if HOST.fullmatch(host) else 'localhost'}")
+    return Exchange(correlation_id_of(headers), f"{scheme}://{host if HOST.fullmatch(host) else 'localhost'}")
 
 
 def exchange_of(request: Asked) -> Exchange:
