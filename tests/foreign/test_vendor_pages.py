@@ -185,7 +185,7 @@ def test_a_wrong_secret_is_refused_in_the_dialect(line, secret, said):
 
 def test_every_line_that_the_demo_prints_gives_a_token(vendor_demo: Serving):
     lines = [line for line in vendor_demo.lines if line.startswith("curl ")]
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         answer = json.loads(shell(line))
         assert answer.get("access_token") or answer["result"]["accessToken"]
