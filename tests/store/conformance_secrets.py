@@ -73,7 +73,8 @@ class SecretConformance:
             for one in rows
             if one.expires_at is not None and one.expires_at <= NOW + 10
         )
-        seen, after = [], SecretPlace(NOW)
+        seen: list[tuple[int, str, str, str]] = []
+        after = SecretPlace(NOW)
         while page := await store.clients.expiring(after, NOW + 10, limit, tenants):
             assert len(page) <= limit
             seen += [(one.expires_at, one.tenant_id, one.client_id, one.secret_id) for one in page]

@@ -10,10 +10,14 @@ import asyncio
 from itertools import islice
 from typing import Final
 
+import structlog
+
 from mintmark.admin.administration import Administration
 from mintmark.authentication.last_used import LastUsed
-from mintmark.protocol.errors import StoreUnavailable
+from mintmark.protocol.errors import StoreError
 from mintmark.store.events import AuditBuffer
+
+log = structlog.get_logger()
 
 FLUSH_INTERVAL_S: Final = 1.0
 LAST_USED_INTERVAL_S: Final = 30.0
@@ -45,7 +49,8 @@ class Recording:
             return
         try:
             await self._administration.store.unsynced().audit.add_events(events, self._administration.now())
-        except StoreUnavailable:
+        except StoreError as error:
+            log.error("events_not_recorded", error=str(error))
             self.buffer.put_back(events)
 
     async def write_last_used(self) -> None:
@@ -57,7 +62,8 @@ class Recording:
         try:
             while chunk := dict(islice(rest, SECRETS_A_WRITE)):
                 await clients.mark_used(chunk)
-        except StoreUnavailable:
+        except StoreError as error:
+            log.error("last_use_not_written", error=str(error))
             self.last_used.put_back(noted)
 
     async def finish(self) -> None:

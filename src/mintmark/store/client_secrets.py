@@ -15,6 +15,7 @@ from mintmark.store.records import SecretPlace, SecretRecord
 from mintmark.store.tables import CLIENT_SECRET
 
 SECRET: Final = CLIENT_SECRET.c
+COLUMNS: Final = [column for column in CLIENT_SECRET.c if column is not SECRET.number]
 ROW: Final = literal_column("rowid", Integer)
 MARK_USED: Final = (
     update(CLIENT_SECRET)
@@ -29,7 +30,7 @@ MARK_USED: Final = (
 )
 PLACE: Final = (SECRET.expires_at, SECRET.tenant_id, SECRET.client_id, SECRET.secret_id)
 EXPIRING: Final = (
-    select(CLIENT_SECRET)
+    select(*COLUMNS)
     .where(
         SECRET.expires_at <= bindparam("until"),
         tuple_(*PLACE) > tuple_(*(bindparam(f"after_{column.name}") for column in PLACE)),
@@ -40,7 +41,7 @@ EXPIRING: Final = (
 # Of one tenant the place needs no tenant; said so, the index of a tenant's secrets finds and orders them.
 PLACE_IN_TENANT: Final = (SECRET.expires_at, SECRET.client_id, SECRET.secret_id)
 EXPIRING_IN_TENANT: Final = (
-    select(CLIENT_SECRET)
+    select(*COLUMNS)
     .where(
         SECRET.tenant_id == bindparam("of_tenant"),
         SECRET.expires_at <= bindparam("until"),

@@ -36,7 +36,7 @@ SECRET_COLUMNS: Final = (
 )
 SECRETS_START: Final = len(CLIENT.c)
 CLIENT_ID: Final = list(CLIENT.c).index(CLIENT.c.client_id)
-NEWEST_FIRST: Final = (CLIENT_SECRET.c.created_at.desc(), CLIENT_SECRET.c.secret_id.desc())
+NEWEST_FIRST: Final = (CLIENT_SECRET.c.created_at.desc(), CLIENT_SECRET.c.number.desc())
 
 # One statement, so that a client is never read between its row and its secrets.
 FIND: Final = Prepared(
@@ -88,6 +88,7 @@ OF_CLIENT: Final = (
     CLIENT_SECRET.c.tenant_id == bindparam("of_tenant"),
     CLIENT_SECRET.c.client_id == bindparam("of_client"),
 )
+NEXT_NUMBER: Final = select(func.coalesce(func.max(CLIENT_SECRET.c.number), 0) + 1).where(*OF_CLIENT)
 REMOVE_SECRETS: Final = delete(CLIENT_SECRET).where(*OF_CLIENT)
 EXPIRE_SECRETS: Final = (
     update(CLIENT_SECRET)
@@ -261,7 +262,11 @@ def read_grid(connection: Connection, tenant_id: str, offset: int, limit: int) -
 def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) -> None:
     """Insert clients and their secrets. Raises: DBAPIError."""
     connection.execute(ADD, [client_values(client) for client in clients])
-    secrets = [secret_values(secret) for client in clients for secret in client.secrets]
+    secrets = [
+        {**secret_values(secret), "number": number}
+        for client in clients
+        for number, secret in enumerate(reversed(client.secrets), 1)
+    ]
     if secrets:
         connection.execute(ADD_SECRET, secrets)
 
@@ -302,8 +307,9 @@ def write_next_secret(
 
 
 def write_secret(connection: Connection, *, secret: SecretRecord) -> None:
-    """Insert the secret. Raises: DBAPIError."""
-    connection.execute(ADD_SECRET, secret_values(secret))
+    """Insert the secret as the client's newest. Raises: DBAPIError."""
+    number = connection.execute(NEXT_NUMBER, Named(secret.tenant_id, secret.client_id).parameters).scalar_one()
+    connection.execute(ADD_SECRET, {**secret_values(secret), "number": number})
 
 
 def rewrite_secrets(connection: Connection, *, named: Named, secret: SecretRecord, bump: bool) -> None:
@@ -362,7 +368,7 @@ def client_values(client: ClientRecord) -> dict[str, object]:
 
 
 def secret_values(secret: SecretRecord) -> dict[str, object]:
-    """Return the values of the secret's columns."""
+    """Return the values of the secret's columns, but for its number."""
     return {
         "secret_id": secret.secret_id,
         "tenant_id": secret.tenant_id,

@@ -139,6 +139,8 @@ CLIENT_SECRET: Final = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("last_used_at", BigInteger),
+    # Which of a client's secrets of one second is the newer.
+    Column("number", Integer, nullable=False),
     PrimaryKeyConstraint("tenant_id", "client_id", "secret_id"),
     ForeignKeyConstraint(["tenant_id", "client_id"], ["client.tenant_id", "client.client_id"], ondelete="CASCADE"),
 )

@@ -102,6 +102,7 @@ def create_clients() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger),
         sa.Column("last_used_at", sa.BigInteger),
+        sa.Column("number", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "client_id", "secret_id", name="pk_client_secret"),
         sa.ForeignKeyConstraint(
             ["tenant_id", "client_id"],
