@@ -138,6 +138,20 @@ async def remove_application(administration: Administration, tenant_id: str, cli
     await remove_client(administration, tenant_id, client_id)
 
 
+async def check_application(administration: Administration, client: ClientRecord) -> None:
+    """Check role and privilege of a client that was registered or changed otherwise; it may have neither.
+
+    Raises: AdministrationError.
+    """
+    tenant = await administration.require_tenant(client.tenant_id)
+    if client.role:
+        require_role(administration, client.tenant_id, client.role)
+    sees_all = client.all_customers if tenant.is_msp else client.all_sites
+    privilege = Privilege(sees_all=sees_all, sites=client.sites, customers=client.customers)
+    if privilege != Privilege():
+        await _check_privilege(administration, client.tenant_id, privilege)
+
+
 async def reset_application_secret(administration: Administration, tenant_id: str, client_id: str) -> Secret:
     """Replace an application's secret; the tokens that it has die at once. Raises: AdministrationError."""
     _permit(administration, tenant_id, "clients:write")

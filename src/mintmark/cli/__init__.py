@@ -20,6 +20,8 @@ NOUNS: Final = {
     "dialect": "list, show and check dialect files",
     "keys": "list and add signing and encryption keys",
     "audit": "read and verify the audit log",
+    "apply": "bring a deployment to what a file says, after showing the plan",
+    "export": "print a deployment as such a file",
 }
 INTERRUPTED: Final = 130
 SERVER_EXTRA: Final = "this command needs the server; install it with: pip install 'mintmark[server]'"
@@ -44,7 +46,7 @@ def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 1 for a fault, 2 for a wrong command line."""
+    """Run one command; return its exit code: 0, 1 for a fault, 2 for a wrong command line, or one of its own."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         _require_text(words)
