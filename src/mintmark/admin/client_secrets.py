@@ -221,5 +221,5 @@ def _make(administration: Administration, client: ClientRecord, rules: Rules, **
 def _take(administration: Administration, client: ClientRecord, rules: Rules, request: SecretRequest) -> MadeSecret:
     secret = request.client_secret or generate_secret(rules.client_secret_form)
     fast = is_generated(secret, rules.client_secret_form)
-    record = hash_secret(administration, client.tenant_id, client.client_id, secret, fast=fast)
+    record = hash_secret(administration, client.tenant_id, client.client_id, secret, fast=fast, beside=client.secrets)
     return msgspec.structs.replace(record, label=request.label, expires_at=request.expires_at), secret

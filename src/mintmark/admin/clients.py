@@ -392,14 +392,25 @@ def _algorithm(client: ClientRecord, rules: Rules) -> str | None:
 
 
 def hash_secret(
-    administration: Administration, tenant_id: str, client_id: str, secret: Secret, *, fast: bool
+    administration: Administration,
+    tenant_id: str,
+    client_id: str,
+    secret: Secret,
+    *,
+    fast: bool,
+    beside: Sequence[SecretRecord] = (),
 ) -> SecretRecord:
-    """Hash a secret: keyed and fast if it was generated, argon2id if a person may have chosen it."""
+    """Hash a secret: keyed and fast if it was generated, argon2id if a person may have chosen it.
+
+    Args:
+        beside: the client's other secrets; see `hash_chosen_secret`.
+    """
+    chosen = next((one.hash for one in beside if one.kind == "argon2id"), None)
     return SecretRecord(
         secret_id=secrets.token_hex(8),
         tenant_id=tenant_id,
         client_id=client_id,
         kind="hmac-sha256" if fast else "argon2id",
-        hash=administration.keyed_hash.hash_secret(secret.encoded()) if fast else hash_chosen_secret(secret),
+        hash=administration.keyed_hash.hash_secret(secret.encoded()) if fast else hash_chosen_secret(secret, chosen),
         created_at=administration.now(),
     )

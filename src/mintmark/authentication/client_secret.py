@@ -7,6 +7,7 @@ its secret is stored: who measures the time learns nothing. RFC: 6749 sections 2
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -29,9 +30,14 @@ MAX_REMEMBERED: Final = 10_000
 MAX_SECRET_LENGTH: Final = 1024
 
 
-def hash_chosen_secret(secret: Secret) -> str:
-    """Hash a secret that a person chose, slowly: argon2id, as a PHC string."""
-    return HASHER.hash(secret.encoded())
+def hash_chosen_secret(secret: Secret, beside: str | None = None) -> str:
+    """Hash a secret that a person chose, slowly: argon2id, as a PHC string.
+
+    Args:
+        beside: another one of the same client, whose salt it shares: one computation then judges a presented secret
+            by both, and the work done does not tell how many a client has.
+    """
+    return HASHER.hash(secret.encoded(), salt=None if beside is None else _salt_of(beside))
 
 
 class SecretVerifier:
@@ -65,22 +71,23 @@ class SecretVerifier:
             right = right if index is None else stored[index]
         if right is not None or all(is_generated(secret, form) for secret in presented):
             return right
-        chosen = next((row for row in stored if row.kind == "argon2id"), None)
+        chosen = [row for row in stored if row.kind == "argon2id"]
+        # Where there is no chosen secret the work is done all the same, and whatever comes of it proves nothing.
+        slow_hashes = tuple(row.hash for row in chosen) or (self._nobody,)
         for secret, keyed in zip(presented, hashes, strict=True):
-            matches = await self._verify_slowly(chosen.hash if chosen else self._nobody, secret)
-            # Where there is no chosen secret the work is done all the same, and whatever comes of it proves nothing.
-            if matches and chosen is not None:
-                self._remember(chosen.hash, keyed)
-                right = chosen
+            index = await self._verify_slowly(slow_hashes, secret)
+            if index is not None and chosen:
+                right = chosen[index]
+                self._remember(right.hash, keyed)
         return right
 
-    async def _verify_slowly(self, phc: str, secret: Secret) -> bool:
+    async def _verify_slowly(self, slow_hashes: tuple[str, ...], secret: Secret) -> int | None:
         if self._waiting >= MAX_WAITING:
             raise TemporarilyUnavailable("temporarily_unavailable", "too many slow secret checks are waiting")
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, partial(_matches_slow_hash, phc, secret))
+            return await loop.run_in_executor(self._threads, partial(_find_slow_match, slow_hashes, secret))
         finally:
             self._waiting -= 1
 
@@ -95,11 +102,18 @@ class SecretVerifier:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _matches_slow_hash(phc: str, secret: Secret) -> bool:
-    octets = secret.encoded()
-    try:
-        # A longer one cannot be right, and is not hashed whole.
-        HASHER.verify(phc, octets[:MAX_SECRET_LENGTH])
-    except argon2.exceptions.VerificationError:
-        return False
-    return len(octets) <= MAX_SECRET_LENGTH
+def _find_slow_match(slow_hashes: tuple[str, ...], secret: Secret) -> int | None:
+    """Return which of the PHC strings is the secret's, or None. They share a salt, so one computation judges all."""
+    octets, first = secret.encoded(), slow_hashes[0]
+    is_of_old = HASHER.check_needs_rehash(first)
+    hasher = argon2.PasswordHasher.from_parameters(argon2.extract_parameters(first)) if is_of_old else HASHER
+    # A longer one cannot be right, and is not hashed whole.
+    computed = hasher.hash(octets[:MAX_SECRET_LENGTH], salt=_salt_of(first))
+    index = find_match(computed, slow_hashes)
+    return index if len(octets) <= MAX_SECRET_LENGTH else None
+
+
+def _salt_of(phc: str) -> bytes:
+    """Return the salt in a PHC string: the last but one of its parts, in base64 without padding."""
+    text = phc.rsplit("$", 2)[1]
+    return base64.b64decode(text + "=" * (-len(text) % 4))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Literal
 from urllib.parse import quote_plus
 
 import argon2
+import msgspec
 import pytest
 
 from mintmark.authentication import client_secret
@@ -64,20 +64,51 @@ async def test_one_right_reading_is_enough(verifier: SecretVerifier):
 
 
 class Yes(argon2.PasswordHasher):
-    """Finds every secret right."""
+    """Gives every secret one hash, and so finds each right."""
 
-    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002 # argon2's own word
-        return True
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self._only = super().hash("the only one")
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        return self._only
 
 
-async def test_work_that_is_done_for_nobody_proves_nothing(monkeypatch: pytest.MonkeyPatch, verifier: SecretVerifier):
+async def test_all_chosen_secrets_of_a_client_are_right_for_one_slow_hash(verifier: SecretVerifier):
+    first = stored("first")
+    second = msgspec.structs.replace(first, hash=hash_chosen_secret(Secret("second"), first.hash))
+    rows = (second, first)
+
+    assert [await verifier.verify((Secret(text),), rows, "mintmark") for text in ("first", "second", "third")] == [
+        first,
+        second,
+        None,
+    ]
+
+
+def test_chosen_secrets_share_a_salt_only_when_they_are_one_clients():
+    first = hash_chosen_secret(Secret("s"))
+
+    assert hash_chosen_secret(Secret("s"), first) == first
+    assert hash_chosen_secret(Secret("s")) != first
+
+
+async def test_a_secret_hashed_with_other_parameters_is_still_right(verifier: SecretVerifier):
+    weaker = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("of old")
+
+    assert await is_right(verifier, "of old", msgspec.structs.replace(stored("x"), hash=weaker))
+
+
+async def test_work_that_is_done_for_nobody_proves_nothing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(client_secret, "HASHER", Yes())
+    verifier = SecretVerifier(KEYED_HASH)
     generated = stored(generate_secret().reveal(), "hmac-sha256")
 
     assert not await is_right(verifier, "a guess")
     assert not await is_right(verifier, "a guess", generated)
     assert not await is_right(verifier, "a guess", generated)
     assert await is_right(verifier, "a guess", stored("chosen"))
+    verifier.close()
 
 
 async def test_a_keyed_hash_of_another_master_key_is_wrong(verifier: SecretVerifier):
