@@ -18,6 +18,7 @@ from mintmark.api.callers import Callers
 from mintmark.api.omada.callers import DIALECT as OMADA
 from mintmark.api.omada.server import MOUNTED_AT as OPEN_API_MOUNTED_AT
 from mintmark.api.omada.server import OpenApi
+from mintmark.api.registration import RegistrationEndpoint
 from mintmark.api.server import MOUNTED_AT, ManagementApi
 from mintmark.api.table import TABLE
 from mintmark.authentication.authenticate import Authenticator
@@ -74,7 +75,10 @@ class Application:
             keyed_hash=administration.keyed_hash,
             clock=clock,
         )
-        self._endpoints = self.observation.make_endpoints(parts)
+        self._endpoints = {
+            **self.observation.make_endpoints(parts),
+            "registration": RegistrationEndpoint(administration),
+        }
         api = ManagementApi(TABLE, Callers(administration, verifier), administration)
         open_api = OpenApi(administration, verifier, self)
         self._mounts: Sequence[Mount] = [

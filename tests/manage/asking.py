@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mintmark.admin.clients import ClientRequest, register_client
+from mintmark.admin.registration import create_initial_token
 from mintmark.api.operation import Operation
 from mintmark.protocol.secret import Secret
 from tests.endpoints.in_process import SECRET
@@ -30,11 +31,13 @@ async def fill(world: World, tenant_id: str) -> Mapping[str, str]:
     client = await administration.store.clients.find(tenant_id, "subject")
     assert client is not None
     keys = await administration.store.keys.list(tenant_id)
+    initial, _ = await create_initial_token(administration, tenant_id)
     return {
         "tenant_id": tenant_id,
         "client_id": "subject",
         "secret_id": client.secrets[0].secret_id,
         "kid": keys[0].kid,
+        "token_id": initial.token_id,
         "token": await world.token(tenant_id, client_id="subject"),
     }
 

@@ -125,6 +125,7 @@ NOWHERE: Final[Mapping[str, str]] = {
     "client_id": "subject",
     "secret_id": "0" * 16,
     "kid": "k",
+    "token_id": "0" * 16,
     "token": "x",
 }
 

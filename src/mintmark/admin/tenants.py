@@ -70,6 +70,7 @@ class TenantChanges(msgspec.Struct, frozen=True, kw_only=True):
     is_msp: bool | None = None
     msp_id: str | msgspec.UnsetType | None = msgspec.UNSET
     """None: it is no msp's customer any more."""
+    allows_registration: bool | None = None
     token_rules: Mapping[str, Any] | None = None
 
 

@@ -58,6 +58,7 @@ class TenantView(msgspec.Struct, frozen=True, kw_only=True):
     is_administrative: bool
     is_msp: bool
     msp_id: str | None
+    allows_registration: bool
     token_rules: Mapping[str, Any]
     created_at: int
     version: int

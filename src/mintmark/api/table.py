@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from mintmark.api import audit, clients, expiring, keys, secrets, tenants, tokens
+from mintmark.api import audit, clients, expiring, keys, registration_tokens, secrets, tenants, tokens
 from mintmark.api.batch import batch_operation
 from mintmark.api.operation import Table
 
@@ -14,6 +14,7 @@ SINGLE: Final = Table(
         *clients.OPERATIONS,
         *secrets.OPERATIONS,
         *expiring.OPERATIONS,
+        *registration_tokens.OPERATIONS,
         *keys.OPERATIONS,
         *tokens.OPERATIONS,
         *audit.OPERATIONS,

@@ -34,6 +34,7 @@ EXAMPLE_VIEW: Final[Mapping[str, Any]] = {
     "is_administrative": False,
     "is_msp": False,
     "msp_id": None,
+    "allows_registration": False,
     "token_rules": {"lifetime_s": 600},
     "created_at": 1795207683,
     "version": 1,
@@ -69,6 +70,7 @@ class TenantPatch(Given, frozen=True, kw_only=True):
     is_suspended: bool | msgspec.UnsetType = msgspec.UNSET
     is_msp: bool | msgspec.UnsetType = msgspec.UNSET
     msp_id: TenantId | msgspec.UnsetType | None = msgspec.UNSET
+    allows_registration: bool | msgspec.UnsetType = msgspec.UNSET
     token_rules: TokenRuleSet | msgspec.UnsetType = msgspec.UNSET
 
 

@@ -191,7 +191,7 @@ class DialectDefinition(_Table, frozen=True, kw_only=True):
     rules: Mapping[str, Any]
 
 
-ENDPOINTS = frozenset({"token", "jwks", "authorization", "introspection", "revocation", "check"})
+ENDPOINTS = frozenset({"token", "jwks", "authorization", "introspection", "revocation", "check", "registration"})
 
 
 def load_definition(path: Path) -> DialectDefinition:

@@ -57,6 +57,7 @@ def describe_tenant(tenant: ServedTenant) -> dict[str, Any]:
         "introspection_signing_alg_values_supported": [tenant.rules.token.alg] if "introspection" in paths else None,
         "revocation_endpoint": _url(issuer, paths.get("revocation")),
         "revocation_endpoint_auth_methods_supported": STANDARD_METHODS if "revocation" in paths else None,
+        "registration_endpoint": _url(issuer, paths.get("registration")) if tenant.record.allows_registration else None,
         "jwks_uri": _url(issuer, paths.get("jwks")),
         "scopes_supported": tenant.rules.token.scope,
         "response_types_supported": [],

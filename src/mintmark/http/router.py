@@ -24,6 +24,8 @@ from mintmark.endpoints.route import Route, ServedTenant
 
 METADATA: Final = ("/.well-known/oauth-authorization-server", "/.well-known/openid-configuration")
 RESOURCE_METADATA: Final = "/.well-known/oauth-protected-resource"
+REGISTRATION: Final = "/register"
+"""How the path of every dialect's registration endpoint ends."""
 TENANT_PREFIX: Final = "/t/"
 SUSPENDED: Final[Mapping[str, Route]] = {}
 """The routes of every suspended tenant."""
@@ -53,13 +55,13 @@ class Router:
         """Return the route, or None when there is nothing at this path. `host` is the Host header, lower case."""
         if path.startswith(TENANT_PREFIX):
             tenant_id, slash, rest = path[len(TENANT_PREFIX) :].partition("/")
-            return self._by_id.get(tenant_id, {}).get(slash + rest)
+            return self._by_id.get(tenant_id, {}).get(slash + rest) or self._find_below(host, path)
         own = self._routes_of_host(host)
         if own is not None and (route := own.get(path)) is not None:
             return route
         if own is not SUSPENDED and (route := self._by_path.get(path)) is not None:
             return route
-        return self._find_inserted(path)
+        return self._find_inserted(path) or self._find_below(host, path)
 
     def owner_of_unknown_path(self, host: str, path: str) -> Dialect | None:
         """Return the dialect in which an unknown path is to be answered, if one claims it by its prefix."""
@@ -71,6 +73,15 @@ class Router:
         if self._routes_of_host(host) is SUSPENDED:
             return None
         return next((dialect for prefix, dialect in self._prefixes.items() if path.startswith(prefix)), None)
+
+    def _find_below(self, host: str, path: str) -> Route | None:
+        """`/connect/register/ID`: what lies below the registration endpoint is its own. RFC: 7592 section 2."""
+        parent, _, name = path.rpartition("/")
+        above = parent.removesuffix(REGISTRATION)
+        # Once, however often a path repeats the word.
+        is_below = bool(name) and above != parent and not above.endswith(REGISTRATION)
+        route = self.find(host, parent) if is_below else None
+        return route if route is not None and route.endpoint == "registration" else None
 
     def _routes_of_host(self, host: str) -> Mapping[str, Route] | None:
         routes = self._by_host.get(host)

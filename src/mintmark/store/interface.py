@@ -18,7 +18,9 @@ from mintmark.store.records import (
     AuditRecord,
     ClientRecord,
     IdempotencyRecord,
+    InitialAccessToken,
     KeyRecord,
+    RegistrationRecord,
     ReusableToken,
     ReuseSlot,
     Rotation,
@@ -269,6 +271,34 @@ class TokenStore(Protocol):
         """Return whether a JWT was revoked; after it has expired, no answer counts."""
 
 
+class RegistrationStore(Protocol):
+    """Who may register clients, and what those clients may do with their registration."""
+
+    async def add_token(self, token: InitialAccessToken) -> None:
+        """Add an initial access token. Raises: NotFound (the tenant)."""
+
+    async def list_tokens(self, tenant_id: str) -> list[InitialAccessToken]:
+        """Return a tenant's initial access tokens, oldest first, the expired ones too."""
+
+    async def remove_token(self, tenant_id: str, token_id: str) -> None:
+        """Remove an initial access token. Raises: NotFound."""
+
+    async def find_token(self, tenant_id: str, digest: bytes) -> InitialAccessToken | None:
+        """Return the initial access token of this digest, or None."""
+
+    async def spend_token(self, tenant_id: str, digest: bytes, now: int) -> bool:
+        """Take one use of an initial access token; return whether it had one left and has not expired.
+
+        Of any number of parallel calls no more succeed than it has uses.
+        """
+
+    async def put(self, registration: RegistrationRecord) -> None:
+        """Write a client's registration in the place of an earlier one. Raises: NotFound (the client)."""
+
+    async def find(self, tenant_id: str, client_id: str) -> RegistrationRecord | None:
+        """Return a client's registration, or None."""
+
+
 class IdempotencyStore(Protocol):
     """Creations that may be asked for twice, by who asks and the key that he chose."""
 
@@ -407,6 +437,8 @@ class Store(Protocol):
     def tokens(self) -> TokenStore: ...
     @property
     def deployment(self) -> DeploymentStore: ...
+    @property
+    def registrations(self) -> RegistrationStore: ...
     @property
     def idempotency(self) -> IdempotencyStore: ...
     @property

@@ -44,6 +44,8 @@ class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Its clients manage its customers, too."""
     msp_id: str | None = None
     """The tenant id of the msp whose customer this is."""
+    allows_registration: bool = False
+    """Clients may register themselves, with an initial access token. RFC: 7591."""
     version: int = 1
     """Grows by one with every change. The store counts; what is written here is not read."""
 
@@ -182,6 +184,33 @@ class ReusableToken(msgspec.Struct, frozen=True, gc=False):
     digest: bytes
     sealed: bytes
     expires_at: int
+
+
+class InitialAccessToken(msgspec.Struct, frozen=True, kw_only=True):
+    """Lets clients register themselves, within limits. RFC: 7591 section 1.2."""
+
+    tenant_id: str
+    token_id: str
+    digest: bytes
+    label: str
+    scope: tuple[str, ...]
+    """What a client may register for at most."""
+    uses_left: int
+    created_at: int
+    expires_at: int
+
+
+class RegistrationRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client that registered itself may do with its registration. RFC: 7592 section 1.2."""
+
+    tenant_id: str
+    client_id: str
+    digest: bytes
+    """Of its registration access token."""
+    previous: bytes | None
+    """Of the one before, good until this one is first used: an answer may be lost."""
+    scope: tuple[str, ...]
+    """The limit that its initial access token set."""
 
 
 class IdempotencyRecord(msgspec.Struct, frozen=True, gc=False):

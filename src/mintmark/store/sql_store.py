@@ -18,6 +18,7 @@ from mintmark.store.keys import SqlKeys
 from mintmark.store.leadership import FileLeadership
 from mintmark.store.reading import Reader
 from mintmark.store.records import Act
+from mintmark.store.registrations import SqlRegistrations
 from mintmark.store.schema import check_current
 from mintmark.store.sites import SqlSites
 from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
@@ -53,6 +54,7 @@ class SqlStore:
         self.tokens = SqlTokens(reader, writing)
         self.deployment = SqlDeployment(reader, writing, opened.bell)
         self.idempotency = SqlIdempotency(writing)
+        self.registrations = SqlRegistrations(reader, writing)
         self.audit = SqlAudit(reader, writing)
         self.upkeep = SqlUpkeep(writing, opened.checkpoints)
         self.leadership = opened.leadership

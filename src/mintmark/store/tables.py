@@ -54,6 +54,7 @@ TENANT: Final = Table(
     Column("is_administrative", Boolean, nullable=False),
     Column("is_msp", Boolean, nullable=False),
     Column("msp_id", NAME),
+    Column("allows_registration", Boolean, nullable=False),
     Column("version", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant_id"),
     ForeignKeyConstraint(["msp_id"], ["tenant.tenant_id"]),
@@ -271,6 +272,35 @@ REVOKED_JWT: Final = Table(
     Column("expires_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant_id", "jti"),
     Index(None, "expires_at"),
+)
+
+INITIAL_ACCESS_TOKEN: Final = Table(
+    "initial_access_token",
+    METADATA,
+    Column("tenant_id", NAME, nullable=False),
+    Column("token_id", NAME, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "token_id"),
+    UniqueConstraint("digest"),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], ondelete="CASCADE"),
+    Index(None, "expires_at"),
+)
+
+REGISTRATION: Final = Table(
+    "registration",
+    METADATA,
+    Column("tenant_id", NAME, nullable=False),
+    Column("client_id", NAME, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("previous", LargeBinary),
+    Column("scope", Text, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "client_id"),
+    ForeignKeyConstraint(["tenant_id", "client_id"], ["client.tenant_id", "client.client_id"], ondelete="CASCADE"),
 )
 
 IDEMPOTENCY: Final = Table(

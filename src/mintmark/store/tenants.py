@@ -68,6 +68,7 @@ CHANGEABLE: Final[Mapping[str, Callable[[Any], object]]] = {
     "is_administrative": bool,
     "is_msp": bool,
     "msp_id": lambda name: name,
+    "allows_registration": bool,
 }
 """The columns that a change may name, and how each is written. It may name `hosts`, too, which are rows."""
 
@@ -238,5 +239,6 @@ def tenant_from_rows(rows: Sequence[Any]) -> TenantRecord:
         is_administrative=bool(row.is_administrative),
         is_msp=bool(row.is_msp),
         msp_id=row.msp_id,
+        allows_registration=bool(row.allows_registration),
         version=row.version,
     )

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnClause, Connection, Delete, Integer, Table, bindparam, delete, literal_column, select
 
 from mintmark.store.checkpoints import Checkpoints
-from mintmark.store.tables import IDEMPOTENCY, JWT_SLOT, REVOKED_JWT, TOKEN
+from mintmark.store.tables import IDEMPOTENCY, INITIAL_ACCESS_TOKEN, JWT_SLOT, REVOKED_JWT, TOKEN
 from mintmark.store.writing import Writing
 
 ROW: Final[ColumnClause[int]] = literal_column("rowid", Integer)
@@ -24,7 +24,7 @@ def expired(table: Table) -> Delete:
 
 
 # A slot of an opaque token has no line of its own: the foreign key removes it with its token.
-MORTAL: Final = (expired(TOKEN), expired(REVOKED_JWT), expired(JWT_SLOT), expired(IDEMPOTENCY))
+MORTAL: Final = tuple(map(expired, (TOKEN, REVOKED_JWT, JWT_SLOT, IDEMPOTENCY, INITIAL_ACCESS_TOKEN)))
 
 # Python's driver takes one step of this pragma, whatever number it is given: hence one page at a time.
 GIVE_BACK_PAGE: Final = "PRAGMA incremental_vacuum(1)"

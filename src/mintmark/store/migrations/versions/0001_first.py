@@ -24,6 +24,7 @@ def upgrade() -> None:
     create_deployment()
     create_audit_log()
     create_idempotency()
+    create_registration()
     create_sites()
 
 
@@ -45,6 +46,7 @@ def create_tenants() -> None:
         sa.Column("is_administrative", sa.Boolean, nullable=False),
         sa.Column("is_msp", sa.Boolean, nullable=False),
         sa.Column("msp_id", NAME),
+        sa.Column("allows_registration", sa.Boolean, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", name="pk_tenant"),
         sa.ForeignKeyConstraint(["msp_id"], ["tenant.tenant_id"], name="fk_tenant_tenant"),
@@ -264,6 +266,42 @@ def create_audit_log() -> None:
         sa.Column("is_anchor", sa.Boolean, nullable=False),
         sa.Column("signature", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_audit_checkpoint"),
+    )
+
+
+def create_registration() -> None:
+    """Create `initial_access_token` and `registration`."""
+    op.create_table(
+        "initial_access_token",
+        sa.Column("tenant_id", NAME, nullable=False),
+        sa.Column("token_id", NAME, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("label", sa.Text, nullable=False),
+        sa.Column("scope", sa.Text, nullable=False),
+        sa.Column("uses_left", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "token_id", name="pk_initial_access_token"),
+        sa.UniqueConstraint("digest", name="uq_initial_access_token_digest"),
+        sa.ForeignKeyConstraint(
+            ["tenant_id"], ["tenant.tenant_id"], name="fk_initial_access_token_tenant", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_initial_access_token_expires_at", "initial_access_token", ["expires_at"])
+    op.create_table(
+        "registration",
+        sa.Column("tenant_id", NAME, nullable=False),
+        sa.Column("client_id", NAME, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("previous", sa.LargeBinary),
+        sa.Column("scope", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "client_id", name="pk_registration"),
+        sa.ForeignKeyConstraint(
+            ["tenant_id", "client_id"],
+            ["client.tenant_id", "client.client_id"],
+            name="fk_registration_client",
+            ondelete="CASCADE",
+        ),
     )
 
 
