@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import pathlib
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
@@ -23,6 +24,7 @@ PRUNABLE: Final = ("clients", "secrets", "sites")
 NEVER_WRITTEN: Final = (
     'a secret is never written in a file; say where it is: { env = "NAME" }, { file = "PATH" } or { generate = true }'
 )
+LINE_TOLD: Final = re.compile(r"\(at line (\d+),")
 LIKE_A_SECRET: Final = frozenset({"client_secret", "value", "password", "secret_value", "hash"})
 
 
@@ -104,7 +106,7 @@ def read_declaration(file: pathlib.Path) -> Declaration:
     except UnicodeDecodeError as error:
         raise DeclarationRefused(f"{file}: not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
-        raise DeclarationRefused(f"{file}: not a TOML file: {error}") from error
+        raise DeclarationRefused(f"{file}{_place_in(error)}: not a TOML file: {error}") from error
     reader = _Reader()
     given = reader.members((), read, {"tenants": _table})
     tenants = tuple(_read_tenant(reader, *one) for one in reader.records(("tenants",), given.get("tenants", {})))
@@ -112,6 +114,11 @@ def read_declaration(file: pathlib.Path) -> Declaration:
     if reader.faults:
         raise declaration.refuse(reader.faults)
     return declaration
+
+
+def _place_in(error: tomllib.TOMLDecodeError) -> str:
+    found = LINE_TOLD.search(str(error))
+    return f":{found[1]}" if found else ""
 
 
 class _Wrong(ValueError):

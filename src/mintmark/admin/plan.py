@@ -14,16 +14,20 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from mintmark.admin.administration import Administration, AdministrationError, Outdated
-from mintmark.admin.declaration import Declaration, Fault
+from mintmark.admin.declaration import NEW_SITE_NEEDS, NEW_TENANT_NEEDS, Declaration, Fault
 from mintmark.admin.declared_lines import Path
 from mintmark.admin.declared_secrets import MadeForClient, written
 from mintmark.protocol.errors import SettingsError
 from mintmark.store.interface import Store
 
-Call = Callable[[Administration], Awaitable[Sequence[MadeForClient]]]
+Call = Callable[[Administration, Mapping[str, Any]], Awaitable[Sequence[MadeForClient]]]
+"""Given the members that a record is to have."""
 Noun = Literal["tenant", "site", "client", "secret"]
 Subject = tuple[str, str, str]
 """Noun, tenant id, and the client id or site id, or nothing."""
+
+
+NEEDED = frozenset((*NEW_TENANT_NEEDS, *NEW_SITE_NEEDS))
 
 
 class Change(NamedTuple):
@@ -42,7 +46,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     """Such as `acme`, or `acme/billing`."""
     path: Path
-    """Where the file speaks of it. It is not taken where there is a fault in that."""
+    """Where the file speaks of it."""
     changes: tuple[Change, ...] = ()
     call: Call | None = None
     """None: another step does it as well."""
@@ -54,6 +58,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     declaration: Declaration
     steps: tuple[Step, ...]
     faults: tuple[Fault, ...]
+    unmade: frozenset[Path]
+    """The records that cannot be created; of what belongs to them nothing can be told."""
     seen: Mapping[Subject, int]
     """The versions of the records that were looked at; 0: it was not there."""
 
@@ -109,25 +115,38 @@ async def _run(administration: Administration, plan: Plan, *, is_rehearsal: bool
 async def _take_steps(administration: Administration, plan: Plan) -> tuple[list[MadeForClient], list[Fault]]:
     made: list[MadeForClient] = []
     faults = list(plan.faults)
+    unmade = set(plan.unmade)
     for step in plan.steps:
-        if step.call is None or any(_is_about(fault, step) for fault in faults):
+        if step.call is None or any(step.path[: len(path)] == path for path in unmade):
             continue
-        try:
-            made += await step.call(administration)
-        except (AdministrationError, SettingsError) as error:
-            faults += [Fault(_place_of(step, error), text) for text in str(error).splitlines()]
+        told, wrong = await _take(administration, step, step.call)
+        faults += wrong
+        if told is not None:
+            made += told
+        elif step.act == "create":
+            unmade.add(step.path)
     return made, faults
 
 
-def _is_about(fault: Fault, step: Step) -> bool:
-    """Tell whether a fault is of the step's record, or of the tenant that it belongs to."""
-    record = fault.path[:4] if fault.path[2:3] in (("clients",), ("sites",)) else fault.path[:2]
-    return step.path[: len(record)] == record
+async def _take(
+    administration: Administration, step: Step, call: Call
+) -> tuple[Sequence[MadeForClient] | None, list[Fault]]:
+    """Take a step, and return the secrets that it made, or None where it could not be taken.
 
-
-def _place_of(step: Step, error: Exception) -> Path:
-    key = getattr(error, "key", "")
-    return (*step.path, key) if key else step.path
+    Where a member is wrong, it is tried again without that: there may be more that is wrong.
+    """
+    members = {change.member: change.after for change in step.changes}
+    faults: list[Fault] = []
+    while True:
+        try:
+            return await call(administration, members), faults
+        except (AdministrationError, SettingsError) as error:
+            key = "token_rules" if isinstance(error, SettingsError) else getattr(error, "key", "")
+            path = (*step.path, key) if key in members else step.path
+            faults += [Fault(path, text) for text in str(error).splitlines()]
+            if key not in members or (key in NEEDED and step.act == "create"):
+                return None, faults
+            del members[key]
 
 
 async def _require_unchanged(store: Store, seen: Mapping[Subject, int]) -> None:

@@ -54,6 +54,8 @@ from mintmark.store.records import ClientRecord, SiteRecord, TenantRecord
 FIXED: Final = ("dialect", "identifier", "is_administrative", "site_type")
 """Members that no verb changes."""
 PRIVILEGES: Final = frozenset({"role", "all_sites", "sites", "all_customers", "customers"})
+SECRETS: Final = "secrets"
+"""The member of a new client's step that tells whence its secrets come."""
 MAX_SITES: Final = 1_000_000
 CLIENTS_A_PAGE: Final = 1000
 
@@ -79,6 +81,7 @@ async def make_plan(
         declaration=declaration,
         steps=tuple(sorted(planner.steps, key=_rank)),
         faults=tuple(planner.faults),
+        unmade=frozenset(planner.unmade),
         seen=planner.seen,
     )
 
@@ -100,6 +103,7 @@ class _Planner:
     def __init__(self, administration: Administration, secrets: SecretPlanner, *, prunes_all: bool) -> None:
         self.steps: list[Step] = []
         self.faults: list[Fault] = []
+        self.unmade: set[Path] = set()
         self.seen: dict[Subject, int] = {}
         self._administration = administration
         self._secrets = secrets
@@ -111,11 +115,11 @@ class _Planner:
         self._saw("tenant", found, tenant.tenant_id)
         if found is None:
             self._require(tenant.path, tenant.members, NEW_TENANT_NEEDS, "tenant")
-            call = partial(_create_tenant, tenant_id=tenant.tenant_id, members=tenant.members)
+            call = partial(_create_tenant, tenant_id=tenant.tenant_id)
             self._create("tenant", tenant.tenant_id, tenant.path, tenant.members, call)
         else:
             changed = self._difference(tenant.path, _members_of(found), tenant.members)
-            call = partial(_change_tenant, tenant_id=tenant.tenant_id, changes=changed)
+            call = partial(_change_tenant, tenant_id=tenant.tenant_id)
             self._change("tenant", tenant.tenant_id, tenant.path, changed, call)
         prunes = PRUNABLE if self._prunes_all else tenant.prune
         sites = await self._sites_of(tenant, found)
@@ -145,7 +149,7 @@ class _Planner:
         name = f"{tenant_id}/{site.name}"
         if found is None:
             self._require(site.path, site.members, NEW_SITE_NEEDS, "site")
-            call = partial(_create_site, tenant_id=tenant_id, name=site.name, members=site.members)
+            call = partial(_create_site, tenant_id=tenant_id, name=site.name)
             self._create("site", name, site.path, site.members, call)
             return
         self._saw("site", found, tenant_id, found.site_id)
@@ -153,7 +157,7 @@ class _Planner:
         # Details are changed one by one.
         there["details"] = {key: found.details.get(key) for key in site.members.get("details", {})}
         changed = self._difference(site.path, there, site.members)
-        call = partial(_change_site, tenant_id=tenant_id, site_id=found.site_id, changes=changed)
+        call = partial(_change_site, tenant_id=tenant_id, site_id=found.site_id)
         self._change("site", name, site.path, changed, call)
 
     async def _plan_client(
@@ -165,13 +169,13 @@ class _Planner:
         if found is None:
             wanted, faults = self._secrets.of_new_client(client)
             self.faults += faults
-            call = partial(_register_client, tenant_id=tenant.tenant_id, client=client, wanted=wanted)
-            shown = {**client.members, "secrets": [one.described for one in wanted]}
+            call = partial(_register_client, tenant_id=tenant.tenant_id, client_id=client.client_id, wanted=wanted)
+            shown = {**client.members, SECRETS: [one.described for one in wanted]}
             self._create("client", name, client.path, shown, call)
             return
         there = {**_members_of(found), "sites": tuple(names[one] for one in found.sites if one in names)}
         changed = self._difference(client.path, there, client.members)
-        change = partial(_change_client, tenant_id=tenant.tenant_id, client_id=client.client_id, changes=changed)
+        change = partial(_change_client, tenant_id=tenant.tenant_id, client_id=client.client_id)
         self._change("client", name, client.path, changed, change)
         steps, faults = await self._secrets.of_client(
             found, client, prunes=self._prunes_all or "secrets" in tenant.prune
@@ -210,17 +214,18 @@ class _Planner:
         self.seen[noun, tenant_id, name] = 0 if found is None else found.version
 
     def _require(self, path: Path, members: Mapping[str, Any], needed: Sequence[str], noun: str) -> None:
-        self.faults += [Fault(path, f"a new {noun} needs {name}") for name in needed if name not in members]
+        missing = [name for name in needed if name not in members]
+        self.faults += [Fault(path, f"a new {noun} needs {name}") for name in missing]
+        self.unmade |= {path} if missing else set()
 
     def _difference(self, path: Path, there: Mapping[str, Any], members: Mapping[str, Any]) -> tuple[Change, ...]:
-        changes = tuple(
+        changes = [
             Change(name, there[name], after) for name, after in members.items() if _plain(there[name]) != _plain(after)
-        )
-        for change in changes:
-            if change.member in FIXED:
-                text = f"{change.member}: is {change.before!r} and cannot be changed"
-                self.faults.append(Fault((*path, change.member), text))
-        return changes
+        ]
+        for change in (one for one in changes if one.member in FIXED):
+            text = f"{change.member}: is {change.before!r} and cannot be changed"
+            self.faults.append(Fault((*path, change.member), text))
+        return tuple(change for change in changes if change.member not in FIXED)
 
     def _create(self, noun: Noun, name: str, path: Path, members: Mapping[str, Any], call: Call) -> None:
         changes = tuple(Change(member, None, after) for member, after in members.items())
@@ -243,12 +248,8 @@ def _plain(value: Any) -> Any:
     return msgspec.to_builtins(value)
 
 
-def _after(changes: Sequence[Change]) -> dict[str, Any]:
-    return {change.member: change.after for change in changes}
-
-
 async def _create_tenant(
-    administration: Administration, *, tenant_id: str, members: Mapping[str, Any]
+    administration: Administration, members: Mapping[str, Any], *, tenant_id: str
 ) -> list[MadeForClient]:
     given = dict(members)
     is_suspended = given.pop("is_suspended", False)
@@ -259,40 +260,48 @@ async def _create_tenant(
 
 
 async def _change_tenant(
-    administration: Administration, *, tenant_id: str, changes: Sequence[Change]
+    administration: Administration, members: Mapping[str, Any], *, tenant_id: str
 ) -> list[MadeForClient]:
-    await change_tenant(administration, tenant_id, TenantChanges(**_after(changes)))
+    await change_tenant(administration, tenant_id, TenantChanges(**members))
     return []
 
 
 async def _create_site(
-    administration: Administration, *, tenant_id: str, name: str, members: Mapping[str, Any]
+    administration: Administration, members: Mapping[str, Any], *, tenant_id: str, name: str
 ) -> list[MadeForClient]:
     await create_site(administration, tenant_id, SiteRequest(name=name, **members))
     return []
 
 
 async def _change_site(
-    administration: Administration, *, tenant_id: str, site_id: str, changes: Sequence[Change]
+    administration: Administration, members: Mapping[str, Any], *, tenant_id: str, site_id: str
 ) -> list[MadeForClient]:
-    await change_sites(administration, tenant_id, {site_id: SiteChanges(**_after(changes))})
+    await change_sites(administration, tenant_id, {site_id: SiteChanges(**members)})
     return []
 
 
-async def _remove_site(administration: Administration, *, tenant_id: str, site_id: str) -> list[MadeForClient]:
+async def _remove_site(
+    administration: Administration, _: Mapping[str, Any], *, tenant_id: str, site_id: str
+) -> list[MadeForClient]:
     await remove_sites(administration, tenant_id, [site_id])
     return []
 
 
 async def _register_client(
-    administration: Administration, *, tenant_id: str, client: DeclaredClient, wanted: Sequence[Wanted]
+    administration: Administration,
+    members: Mapping[str, Any],
+    *,
+    tenant_id: str,
+    client_id: str,
+    wanted: Sequence[Wanted],
 ) -> list[MadeForClient]:
-    given = await _with_site_ids(administration, tenant_id, client.members)
+    given = await _with_site_ids(administration, tenant_id, members)
     is_disabled = given.pop("is_disabled", False)
+    del given[SECRETS]
     first, *others = wanted
     request = ClientRequest(
         tenant_id=tenant_id,
-        client_id=client.client_id,
+        client_id=client_id,
         client_secret=first.client_secret,
         secret_label=first.secret.label,
         secret_expires_at=first.secret.expires_at,
@@ -304,14 +313,14 @@ async def _register_client(
     told = [first.tell(made.client, made.client_secret)]
     told += [await give_wanted(administration, made.client, one) for one in others]
     if is_disabled:
-        await disable_client(administration, tenant_id, client.client_id, disabled=True)
+        await disable_client(administration, tenant_id, client_id, disabled=True)
     return list(chain.from_iterable(told))
 
 
 async def _change_client(
-    administration: Administration, *, tenant_id: str, client_id: str, changes: Sequence[Change]
+    administration: Administration, members: Mapping[str, Any], *, tenant_id: str, client_id: str
 ) -> list[MadeForClient]:
-    given = await _with_site_ids(administration, tenant_id, _after(changes))
+    given = await _with_site_ids(administration, tenant_id, members)
     is_disabled = given.pop("is_disabled", None)
     if given:
         client = await change_client(administration, tenant_id, client_id, ClientChanges(**given))
@@ -322,7 +331,9 @@ async def _change_client(
     return []
 
 
-async def _remove_client(administration: Administration, *, tenant_id: str, client_id: str) -> list[MadeForClient]:
+async def _remove_client(
+    administration: Administration, _: Mapping[str, Any], *, tenant_id: str, client_id: str
+) -> list[MadeForClient]:
     await remove_client(administration, tenant_id, client_id)
     return []
 

@@ -6,10 +6,10 @@ hash is in a step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mintmark.admin.administration import Administration
 from mintmark.admin.client_secrets import SecretRequest, give_secret, remove_secret
@@ -70,13 +70,15 @@ class SecretPlanner:
         self._verifier = verifier
 
     def of_new_client(self, client: DeclaredClient) -> tuple[list[Wanted], list[Fault]]:
-        """Return the secrets of a client that is to be registered: where none is named, one is made."""
-        secrets = client.secrets
-        if secrets is None:
-            secrets = (DeclaredSecret(path=(*client.path, "secret"), generate=True),)
-        wanted, faults = self._fetch(secrets)
-        if not wanted and not faults:
-            faults = [Fault(client.path, "a new client needs a secret that has not expired")]
+        """Return the secrets of a client that is to be registered: where none is named, one is made.
+
+        There is always one, so that with a fault in these the rest of the client can be judged all the same.
+        """
+        made = DeclaredSecret(path=(*client.path, "secret"), generate=True)
+        wanted, faults = self._fetch((made,) if client.secrets is None else client.secrets)
+        if not wanted:
+            faults = faults or [Fault(client.path, "a new client needs a secret that has not expired")]
+            wanted = [Wanted(made, None, self._references)]
         return wanted, faults + self._repeated(wanted)
 
     async def of_client(self, found: ClientRecord, client: DeclaredClient, *, prunes: bool) -> Found:
@@ -205,7 +207,7 @@ def _create_step(name: str, found: ClientRecord, wanted: Wanted) -> Step:
     changes = [Change("from", None, describe_reference(secret))]
     changes += [Change("label", None, secret.label)] if secret.label else []
     changes += [Change("expires_at", None, _moment(secret.expires_at))] if secret.expires_at is not None else []
-    call = partial(give_wanted, client=found, wanted=wanted)
+    call = partial(_give, client=found, wanted=wanted)
     return Step(act="create", noun="secret", name=name, path=secret.path, changes=tuple(changes), call=call)
 
 
@@ -224,20 +226,34 @@ def _moment(seconds: int | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-async def _remove(administration: Administration, *, client: ClientRecord, secret_id: str) -> list[MadeForClient]:
+async def _give(
+    administration: Administration, _: Mapping[str, Any], *, client: ClientRecord, wanted: Wanted
+) -> list[MadeForClient]:
+    return await give_wanted(administration, client, wanted)
+
+
+async def _remove(
+    administration: Administration, _: Mapping[str, Any], *, client: ClientRecord, secret_id: str
+) -> list[MadeForClient]:
     await remove_secret(administration, client.tenant_id, client.client_id, secret_id)
     return []
 
 
 async def _replace(
-    administration: Administration, *, client: ClientRecord, wanted: Wanted, secret_id: str, rules: Rules
+    administration: Administration,
+    _: Mapping[str, Any],
+    *,
+    client: ClientRecord,
+    wanted: Wanted,
+    secret_id: str,
+    rules: Rules,
 ) -> list[MadeForClient]:
     """No verb changes a label: the same secret is given again under the new one, and the old record goes."""
-    if not rules.secrets.overlap:
-        return await give_wanted(administration, client, wanted)
-    if not rules.secrets.newest_stays:
-        await _remove(administration, client=client, secret_id=secret_id)
-        return await give_wanted(administration, client, wanted)
+    remove = partial(remove_secret, administration, client.tenant_id, client.client_id, secret_id)
+    goes_first = rules.secrets.overlap and not rules.secrets.newest_stays
+    if goes_first:
+        await remove()
     given = await give_wanted(administration, client, wanted)
-    await _remove(administration, client=client, secret_id=secret_id)
+    if rules.secrets.newest_stays:
+        await remove()
     return given
