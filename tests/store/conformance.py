@@ -14,16 +14,10 @@ from mintmark.protocol.errors import AlreadyExists, NotFound, StoreError
 from mintmark.store.interface import Store
 from mintmark.store.records import ReusableToken, ReuseSlot, TenantRecord, TokenRecord
 
-from .conformance_audit import (
-    ActingConformance,
-    AuditConformance,
-    SyncConformance,
-    TenantTreeConformance,
-    VersionConformance,
-)
+from .conformance_audit import RecordingConformance
 from .conformance_life import LifeConformance
 from .conformance_secrets import SecretConformance
-from .conformance_sites import GridConformance, SiteConformance
+from .conformance_sites import OmadaConformance
 from .samples import NOW, client, digest, first_generation, key, secret, slot, tenant, token
 
 
@@ -492,13 +486,8 @@ class StoreConformance(
     TokenConformance,
     DeploymentConformance,
     LifeConformance,
-    SiteConformance,
-    GridConformance,
-    ActingConformance,
-    AuditConformance,
-    VersionConformance,
-    TenantTreeConformance,
-    SyncConformance,
+    OmadaConformance,
+    RecordingConformance,
     SecretConformance,
 ):
     """The whole contract of `interface.Store`."""

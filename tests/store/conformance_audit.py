@@ -327,3 +327,9 @@ class SyncConformance:
             await store.unsynced().clients.change("acme", "nobody", {})
         await store.clients.add([client()])
         assert await store.clients.find("acme", "meter") is not None
+
+
+class RecordingConformance(
+    ActingConformance, AuditConformance, VersionConformance, TenantTreeConformance, SyncConformance
+):
+    """Records, versions, views, and the tree of tenants."""

@@ -180,3 +180,7 @@ class GridConformance:
             await store.tenants.add(tenant(nameless, msp_id="msp"), [])
         with pytest.raises(AlreadyExists):
             await store.tenants.add(tenant("e", msp_id="msp", title="North"), [])
+
+
+class OmadaConformance(SiteConformance, GridConformance):
+    """What Omada tenants ask of a store."""
