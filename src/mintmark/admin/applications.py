@@ -85,13 +85,13 @@ async def list_applications(
     administration: Administration, tenant_id: str, *, offset: int, limit: int
 ) -> tuple[int, list[ClientRecord]]:
     """Return how many applications there are, and some of them, by id. Raises: AdministrationError."""
-    _permit(administration, tenant_id, "clients:read")
+    await _permit(administration, tenant_id, "clients:read")
     return await administration.store.clients.grid(tenant_id, offset, limit)
 
 
 async def require_application(administration: Administration, tenant_id: str, client_id: str) -> ClientRecord:
     """Return an application. Raises: AdministrationError."""
-    _permit(administration, tenant_id, "clients:read")
+    await _permit(administration, tenant_id, "clients:read")
     return await require_client(administration, tenant_id, client_id)
 
 
@@ -106,7 +106,7 @@ async def create_applications(
     administration: Administration, tenant_id: str, requests: Sequence[ApplicationRequest]
 ) -> list[RegisteredClient]:
     """Register applications, all or none; their secrets are shown this once. Raises: AdministrationError."""
-    _permit(administration, tenant_id, "clients:write")
+    await _permit(administration, tenant_id, "clients:write")
     for request in requests:
         require_role(administration, tenant_id, request.role)
         await _check_privilege(administration, tenant_id, request.privilege)
@@ -118,7 +118,7 @@ async def change_application(
     administration: Administration, tenant_id: str, client_id: str, changes: ApplicationChanges
 ) -> ClientRecord:
     """Change an application; the tokens that it has die at once. Raises: AdministrationError."""
-    _permit(administration, tenant_id, "clients:write")
+    await _permit(administration, tenant_id, "clients:write")
     given: dict[str, object] = {}
     if changes.role is not None:
         require_role(administration, tenant_id, changes.role)
@@ -134,7 +134,7 @@ async def change_application(
 
 async def remove_application(administration: Administration, tenant_id: str, client_id: str) -> None:
     """Remove an application; the tokens that it has die at once. Raises: AdministrationError."""
-    _permit(administration, tenant_id, "clients:write")
+    await _permit(administration, tenant_id, "clients:write")
     await remove_client(administration, tenant_id, client_id)
 
 
@@ -154,7 +154,7 @@ async def check_application(administration: Administration, client: ClientRecord
 
 async def reset_application_secret(administration: Administration, tenant_id: str, client_id: str) -> Secret:
     """Replace an application's secret; the tokens that it has die at once. Raises: AdministrationError."""
-    _permit(administration, tenant_id, "clients:write")
+    await _permit(administration, tenant_id, "clients:write")
     return await reset_secret(administration, tenant_id, client_id)
 
 
@@ -170,9 +170,11 @@ def _client_of(tenant_id: str, request: ApplicationRequest) -> ClientRequest:
     )
 
 
-def _permit(administration: Administration, tenant_id: str, permission: Permission) -> None:
+async def _permit(administration: Administration, tenant_id: str, permission: Permission) -> None:
     administration.permit(permission, tenant_id)
-    if administration.actor.is_limited:
+    tenant, actor = await administration.require_tenant(tenant_id), administration.actor
+    # Who is limited to some customers of an msp sees all of each of these.
+    if actor.sites is not None or (actor.is_limited and tenant.is_msp):
         raise PermissionRefused("only who sees all sites, or all customers, manages applications")
 
 

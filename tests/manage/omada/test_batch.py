@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mintmark.admin.tenants import TenantChanges, change_tenant
+from mintmark.api.omada.server import read_authorization
 from mintmark.protocol.errors import StoreUnavailable
 from tests.life.world import open_world
 from tests.manage.omada.test_privileges import CONTROLLER_CALLS, CONTROLLER_MATRIX, fill
@@ -161,6 +162,17 @@ async def test_each_action_is_recorded_as_the_callers_act(omada: Omada) -> None:
     assert all(len(one.token) == 16 for one in records)
 
 
+async def test_a_callers_own_correlation_id_is_taken_and_given_back(omada: Omada) -> None:
+    before = (await omada.administration.store.audit.head())[0]
+    token = await omada.token("owner")
+    path = f"/openapi/v1/{OMADAC_ID}/sites"
+    answer = await omada.send("POST", path, SITE, token, x_correlation_id="mine-1")
+    assert answer.headers["x-correlation-id"] == "mine-1"
+    records = await omada.administration.store.audit.after(before, 50)
+    assert [one.correlation_id for one in records if one.kind == "create_site"] == ["mine-1"]
+    assert (await omada.send("GET", path, x_correlation_id="not <one>")).headers["x-correlation-id"] != "not <one>"
+
+
 async def test_a_path_may_be_percent_encoded_as_alone(omada: Omada) -> None:
     site = omada.sites["Airport"]
     assert await codes(omada, action("DELETE", f"/sites/%{ord(site[0]):02x}{site[1:]}")) == [0]
@@ -171,6 +183,12 @@ async def test_a_body_that_is_too_large_is_refused(omada: Omada) -> None:
     big = {**SITE, "address": "x" * 1_100_000}
     answer = await omada.send("POST", f"/openapi/v1/{OMADAC_ID}/sites", big, token)
     assert (answer.status, answer.json["errorCode"], answer.headers["connection"]) == (413, -1001, "close")
+
+
+def test_a_header_that_stands_twice_shows_no_token() -> None:
+    shown = (b"authorization", b"AccessToken=AT-x")
+    assert read_authorization([shown, (b"host", b"x")]) == shown[1]
+    assert read_authorization([shown, shown]) is None
 
 
 async def test_in_msp_mode_a_plain_path_of_the_msp_is_not_there(omada: Omada) -> None:

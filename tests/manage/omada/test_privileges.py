@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from mintmark.admin.actor import Actor
+from mintmark.admin.administration import PermissionRefused
+from mintmark.admin.applications import ApplicationChanges, change_application, reset_application_secret
 from mintmark.admin.tenants import suspend_tenant
 from tests.manage.omada.world import ADMIN, OMADAC_ID, SITE, SUPER, UNKNOWN_SITE, VIEWER, Omada
 
@@ -14,6 +17,7 @@ NEW_APP = {"appName": "job", "roleId": VIEWER, "allSites": True}
 NEW_MSP_APP = {"appName": "job", "roleId": VIEWER, "allCustomers": True}
 CHANGED = {key: value for key, value in SITE.items() if key != "name"}
 PAGE = "?page=1&pageSize=10"
+MSP = f"msp/{'2' * 32}"
 
 CONTROLLER_CALLS: dict[str, tuple[str, str, Any]] = {
     "list sites": ("GET", f"/sites{PAGE}", None),
@@ -163,6 +167,29 @@ async def test_nobody_gives_a_role_that_permits_more_than_its_own(omada: Omada) 
     for body in ({"appName": "x", "roleId": SUPER, "allSites": True}, {"appName": "x", "roleId": VIEWER}):
         answer = await omada.call("POST", "/applications", body, by="helper")
         assert answer["errorCode"] == -1007
+
+
+async def test_who_is_limited_to_a_customer_manages_all_of_it(omada: Omada) -> None:
+    north = omada.customers["North"]
+    made = await omada.call("POST", "/applications", NEW_APP, by="msp limited", under=north)
+    assert made["errorCode"] == 0
+    assert (await omada.call("GET", f"/applications{PAGE}", by="msp limited", under=north))["errorCode"] == 0
+    assert (await omada.call("POST", "/applications", NEW_MSP_APP, by="msp limited", under=MSP))["errorCode"] == -1007
+
+
+async def test_who_gives_away_more_than_it_has_is_refused(omada: Omada) -> None:
+    """By the verbs: over this API only a role that permits everything manages applications."""
+    permissions = frozenset({"clients:read", "clients:write", "sites:read"})
+    actor = Actor(name="client:omada/helper", permissions=permissions, tenants=frozenset({"omada"}))
+    helper = omada.administration.on_behalf_of(actor)
+    bare = omada.apps["bare"].client_id
+    for role in (SUPER, ADMIN, VIEWER):
+        with pytest.raises(PermissionRefused):
+            await change_application(helper, "omada", bare, ApplicationChanges(role=role))
+    for name in ("owner", "admin", "viewer"):
+        with pytest.raises(PermissionRefused):
+            await reset_application_secret(helper, "omada", omada.apps[name].client_id)
+    await change_application(helper, "omada", bare, ApplicationChanges(name="x"))
 
 
 async def test_a_suspended_customer_is_not_there(omada: Omada) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
@@ -21,6 +20,7 @@ from mintmark.api.omada.info import INFO_PATH, describe_controller
 from mintmark.api.omada.operation import PREFIX, Table, read_address
 from mintmark.api.omada.roles import ROLE_OPERATIONS
 from mintmark.api.omada.sites import SITE_OPERATIONS
+from mintmark.endpoints.outcome import correlation_id_of
 from mintmark.protocol.errors import StoreUnavailable
 from mintmark.protocol.http import HttpResponse
 from mintmark.store.records import TenantRecord
@@ -63,7 +63,7 @@ class OpenApi:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        correlation_id = str(uuid.uuid4())
+        correlation_id = correlation_id_of(dict(scope["headers"]))
         try:
             response = await self._answer(scope, receive, correlation_id)
         except ClientGone:
@@ -99,7 +99,7 @@ class OpenApi:
             path=scope["path"],
             query=scope["query_string"],
             read_body=partial(read_json, headers, body),
-            authorization=headers.get(b"authorization"),
+            authorization=read_authorization(scope["headers"]),
             source=scope["client"][0] if scope["client"] else "",
             correlation_id=correlation_id,
         )
@@ -114,6 +114,12 @@ class OpenApi:
         await self._present.refresh()
         host = headers.get(b"host", b"").decode("latin-1").lower()
         return describe_controller(self._present.list_controllers(), host)
+
+
+def read_authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the header that shows the token; one that stands twice shows none."""
+    shown = [value for name, value in headers if name == b"authorization"]
+    return shown[0] if len(shown) == 1 else None
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
