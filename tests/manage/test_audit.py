@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -313,13 +313,9 @@ async def test_where_tokens_are_not_audited_none_is_told_of(bare_deployment: Dep
 async def test_two_administrators_who_meant_the_same_version_do_not_overwrite_each_other(world: World):
     await world.add_tenant("t")
     caller = await world.add_client("t")
-    calls: list[Callable[[], Any]] = [
-        lambda name=name: change_client(
-            world.administration, "t", caller.client_id, ClientChanges(client_name=name), if_version=1
-        )
-        for name in ("one", "other")
-    ]
-    ended = await asyncio.gather(*(call() for call in calls), return_exceptions=True)
+    changes = [ClientChanges(client_name=name) for name in ("one", "other")]
+    calls = [change_client(world.administration, "t", caller.client_id, one, if_version=1) for one in changes]
+    ended = await asyncio.gather(*calls, return_exceptions=True)
 
     assert sorted(type(one).__name__ for one in ended) == ["ClientRecord", "Outdated"]
     assert [record.kind for record in await whole_log(world)].count("change_client") == 1
