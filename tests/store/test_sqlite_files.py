@@ -85,7 +85,7 @@ def read_modes(directory: Path) -> dict[str, int]:
 
 
 def read_pragmas(store: SqlStore, name: str) -> list[object]:
-    connections = (store._opened.reader._connection, store._opened.commit._connection)
+    connections = (store._opened.reader._connection, store._opened.commit._session.connection)
     return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for connection in connections]
 
 

@@ -20,11 +20,10 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.exc import DBAPIError
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
-from mintmark.store.bell import Bell
-from mintmark.store.faults import read_fault
+from mintmark.store.faults import is_passing, read_fault
 from mintmark.store.prepared import PreparedInsert
 from mintmark.store.records import TokenRecord
-from mintmark.store.sqlite import BEGIN, OPENED_ELSEWHERE, SYNCED, UNSYNCED, WriteLock
+from mintmark.store.session import OPENED_ELSEWHERE, REGISTRATIONS, Session, Turn
 from mintmark.store.tables import TOKEN
 
 Result = TypeVar("Result")
@@ -38,6 +37,8 @@ MAX_ROWS: Final = 400
 MAX_WAITING: Final = 10_000
 """Jobs that may wait. Behind so many the answer would come too late to be of use."""
 MAX_WAIT_S: Final = 10.0
+MAX_TRIES: Final = 5
+"""Of a batch that other nodes stand in the way of, as no more than chance would have it."""
 CLOSE_WAIT_S: Final = 30.0
 
 ADD_TOKENS: Final = PreparedInsert(insert(TOKEN))
@@ -46,11 +47,14 @@ ADD_TOKENS: Final = PreparedInsert(insert(TOKEN))
 class Job:
     """What one caller waits for: rows to add, or work to do."""
 
-    __slots__ = ("future", "is_begun", "is_synced", "loop", "rows", "work")
+    __slots__ = ("future", "is_begun", "is_synced", "loop", "rows", "turns", "work")
 
-    def __init__(self, rows: Sequence[TokenRecord], work: Work | None, *, is_synced: bool = True) -> None:
+    def __init__(
+        self, rows: Sequence[TokenRecord], work: Work | None, *, turns: Sequence[Turn] = (), is_synced: bool = True
+    ) -> None:
         self.rows = rows
         self.work = work
+        self.turns = turns
         self.is_synced = is_synced
         self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
@@ -78,13 +82,11 @@ class Outcome:
 
 
 class GroupCommit:
-    """The writer of a process: a thread, its connection and a bounded queue. All writes pass here."""
+    """The writer of a process: a thread, its session and a bounded queue. All writes pass here."""
 
-    def __init__(self, connection: Connection, lock: WriteLock, bell: Bell) -> None:
-        """Start the writer, which owns the connection and the lock from now on."""
-        self._connection = connection
-        self._lock = lock
-        self._bell = bell
+    def __init__(self, session: Session) -> None:
+        """Start the writer, which owns the session from now on."""
+        self._session = session
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._claiming = threading.Lock()
         self._process = os.getpid()
@@ -101,17 +103,24 @@ class GroupCommit:
         if rows:
             await self._submit(Job(rows, None))
 
-    async def run(self, work: Callable[[Connection], Result], *, is_synced: bool = True) -> Result:
+    async def run(
+        self,
+        work: Callable[[Connection], Result],
+        *,
+        turns: Sequence[Turn] = (REGISTRATIONS,),
+        is_synced: bool = True,
+    ) -> Result:
         """Do this work in a transaction, and return what it returned when that is on disk.
 
         Work may be done again from the start when a neighbour in the batch failed.
 
         Args:
+            turns: works of one of the same turns, in whatever process, are done one after the other.
             is_synced: False: return when every process sees it; the next commit that is synced takes it to the disk.
 
         Raises: AlreadyExists, NotFound, StoreUnavailable, and what `work` raises.
         """
-        return cast(Result, await self._submit(Job((), work, is_synced=is_synced)))
+        return cast(Result, await self._submit(Job((), work, turns=turns, is_synced=is_synced)))
 
     async def close(self) -> None:
         """Take no more, finish what waits, and let go of the database."""
@@ -161,18 +170,17 @@ class GroupCommit:
             while (first := self._queue.get()) is not None:
                 tell_all(self._write(first))
         finally:
-            self._connection.close()
-            self._lock.close()
+            self._session.close()
 
     def _write(self, first: Job) -> list[Outcome]:
         batch = [first]
-        # Gathered under the lock: what came while another process committed shares this commit.
+        # Gathered in its turn: what came while another process committed shares this commit.
         try:
-            with self._lock:
+            with self._session.turn() as connection:
                 batch = self._claim(self._gather(first))
-                outcomes = self._settle(batch)
+                outcomes = self._settle(connection, batch)
                 # Before the callers are told: what they do next finds every process told.
-                self._bell.ring_if_revised(self._connection)
+                self._session.tell()
                 return outcomes
         except Exception as error:  # the thread must outlive it, or nothing would be written any more
             return [Outcome(job, None, read_failure(error)) for job in batch]
@@ -199,53 +207,35 @@ class GroupCommit:
                 job.is_begun = True
         return batch
 
-    def _settle(self, batch: Sequence[Job]) -> list[Outcome]:
+    def _settle(self, connection: Connection, batch: Sequence[Job], tries: int = MAX_TRIES) -> list[Outcome]:
         """Commit the batch; when something in it fails, halve it until only the guilty fail."""
         if not batch:
             return []
         try:
-            results = self.measure(lambda: self._commit(batch), len(batch))
+            results = self.measure(lambda: self._commit(connection, batch), len(batch))
             return [Outcome(job, result) for job, result in zip(batch, results, strict=True)]
         except Exception as error:  # whatever it was, each caller must hear of its own end
-            self._roll_back()
-            return self._settle_failed(batch, error)
+            if tries > 1 and is_passing(error):
+                return self._settle(connection, batch, tries - 1)
+            return self._settle_failed(connection, batch, error)
 
-    def _settle_failed(self, batch: Sequence[Job], error: Exception) -> list[Outcome]:
+    def _settle_failed(self, connection: Connection, batch: Sequence[Job], error: Exception) -> list[Outcome]:
         is_unavailable = isinstance(read_error(error), StoreUnavailable)
         if len(batch) == 1 or is_unavailable:
             return [Outcome(job, None, read_error(error)) for job in batch]
         middle = len(batch) // 2
-        return self._settle(batch[:middle]) + self._settle(batch[middle:])
+        return self._settle(connection, batch[:middle]) + self._settle(connection, batch[middle:])
 
-    def _commit(self, batch: Sequence[Job]) -> list[object]:
+    def _commit(self, connection: Connection, batch: Sequence[Job]) -> list[object]:
         """Write the batch in one transaction; return the results in order. Raises: DBAPIError, a job's."""
         rows = [row for job in batch for row in job.rows]
         if len(rows) <= MAX_ROWS and all(job.work is None for job in batch):
-            add_tokens(self._connection, rows)
+            add_tokens(connection, rows)
             return [None] * len(batch)
-        if any(job.is_synced for job in batch):
-            return self._transact(batch, rows)
-        self._connection.exec_driver_sql(UNSYNCED)
-        try:
-            return self._transact(batch, rows)
-        except BaseException:
-            # First of all: nothing can be set inside a transaction.
-            self._roll_back()
-            raise
-        finally:
-            self._connection.exec_driver_sql(SYNCED)
-
-    def _transact(self, batch: Sequence[Job], rows: Sequence[TokenRecord]) -> list[object]:
-        self._connection.exec_driver_sql(BEGIN)
-        add_tokens(self._connection, rows)
-        results = [job.work(self._connection) if job.work else None for job in batch]
-        self._connection.exec_driver_sql("COMMIT")
-        return results
-
-    def _roll_back(self) -> None:
-        # After some errors SQLite has rolled back already, and says so with an error of its own.
-        with suppress(DBAPIError):
-            self._connection.exec_driver_sql("ROLLBACK")
+        turns = {turn for job in batch for turn in job.turns}
+        with self._session.transaction(turns, is_synced=any(job.is_synced for job in batch)):
+            add_tokens(connection, rows)
+            return [job.work(connection) if job.work else None for job in batch]
 
 
 def add_tokens(connection: Connection, rows: Sequence[TokenRecord]) -> None:

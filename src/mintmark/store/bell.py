@@ -14,19 +14,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from mintmark.store.session import REVISED
 from mintmark.store.sqlite import open_lock_file
 
 OCTETS: Final = 8
-REVISED: Final = "is_revised"
 
 
-def note_revision(connection: Connection) -> None:
-    """Note that the transaction in hand, if it is committed, is to be told of."""
-    connection.info[REVISED] = True
-
-
-class Bell:
-    """The number of one database."""
+class FileBell:
+    """Implements `session.Bell`: the number of one database."""
 
     def __init__(self, path: Path) -> None:
         """Map the number that lies in the lock file of the database at `path`. Raises: SettingsError, OSError."""

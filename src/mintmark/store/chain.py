@@ -1,7 +1,7 @@
 """The audit log's chain: each record holds the hash of the one before, none can be changed or left out unseen.
 
 A hash is SHA-256 over a JSON array, without white space, of the record's members in their order and of the previous
-hash in hex. Appending happens inside the transaction of what is recorded, under the lock that every writer holds.
+hash in hex. Appending happens inside the transaction of what is recorded, when nobody else appends.
 """
 
 from __future__ import annotations

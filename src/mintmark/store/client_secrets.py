@@ -9,14 +9,14 @@ import heapq
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Integer, bindparam, delete, func, literal_column, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_, update
 
 from mintmark.store.records import SecretPlace, SecretRecord
+from mintmark.store.statements import ROW
 from mintmark.store.tables import CLIENT_SECRET
 
 SECRET: Final = CLIENT_SECRET.c
 COLUMNS: Final = [column for column in CLIENT_SECRET.c if column is not SECRET.number]
-ROW: Final = literal_column("rowid", Integer)
 MARK_USED: Final = (
     update(CLIENT_SECRET)
     .where(

@@ -8,9 +8,9 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from mintmark.store.bell import Bell
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
+from mintmark.store.session import Bell
 from mintmark.store.tables import DEPLOYMENT_FACT, REVISION
 from mintmark.store.writing import Shown, Subject, Writing
 
@@ -46,7 +46,7 @@ class SqlDeployment:
         return await self._reader.run(read_revision)
 
     def sign_of_change(self) -> bytes:
-        """Return what is another after every registered change, read from shared memory."""
+        """Return what is another after every registered change, without a read."""
         return self._bell.heard()
 
 
@@ -85,7 +85,7 @@ def write_fact(connection: Connection, *, name: str, value: str) -> None:
 def write_fact_if_absent(connection: Connection, *, name: str, value: str) -> str:
     """Insert the fact unless it is there; return what stands. Raises: DBAPIError.
 
-    Only the holder of the write lock is here, so nothing comes between the look and the write.
+    Only one at a time is here, so nothing comes between the look and the write.
     """
     standing = read_fact(connection, name)
     if standing is not None:

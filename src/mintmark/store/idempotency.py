@@ -44,7 +44,7 @@ class SqlIdempotency:
 def write_unless_live(connection: Connection, *, record: IdempotencyRecord, now: int) -> IdempotencyRecord | None:
     """Insert the record unless a live one is there; return that one. Raises: DBAPIError.
 
-    Only the holder of the write lock is here, so of parallel requests one claims the key.
+    Only one at a time is here, so of parallel requests one claims the key.
     """
     rows = FIND.rows(connection, record.actor, record.key)
     found = IdempotencyRecord(*rows[0]) if rows else None

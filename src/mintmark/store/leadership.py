@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
-from mintmark.store.sqlite import OPENED_ELSEWHERE, open_lock_file
+from mintmark.store.session import OPENED_ELSEWHERE
+from mintmark.store.sqlite import open_lock_file
 
 
 class FileLeadership:

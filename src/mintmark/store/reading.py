@@ -1,27 +1,43 @@
-"""Where reads run. This is the one place that decides between the event loop and a thread."""
+"""Where reads run: what is asked of a reader, and the one that reads in the thread of the event loop."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from mintmark.protocol.errors import StoreError
 from mintmark.store.faults import read_fault
-from mintmark.store.sqlite import OPENED_ELSEWHERE
+from mintmark.store.session import OPENED_ELSEWHERE
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
-class Reader:
+class Reader(Protocol):
+    """What the nouns of the store read with."""
+
+    async def run(
+        self,
+        read: Callable[Concatenate[Connection, Given], Result],
+        /,
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Result:
+        """Return what `read` returns, given a connection. Raises: StoreUnavailable, StoreError."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+
+class InlineReader:
     """A connection that only reads, used from the thread of the event loop.
 
     A point read of SQLite takes tens of microseconds, less than going to a thread and back: it runs inline.
-    A database behind a network will want a thread here, and only here.
+    A database behind a network has threads for it: `postgresql.reading`.
     """
 
     def __init__(self, connection: Connection, *, query_only: bool = True) -> None:

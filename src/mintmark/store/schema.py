@@ -5,8 +5,10 @@ The usual start only compares two numbers and does not import Alembic, which is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from sqlalchemy import Connection
 
@@ -22,6 +24,7 @@ from mintmark.store.sqlite import (
     open_connection,
     open_writer,
 )
+from mintmark.store.urls import is_postgresql
 
 SchemaState = Literal["absent", "current", "old", "newer"]
 
@@ -36,20 +39,73 @@ REMEDIES: Final[dict[SchemaState, str]] = {
 }
 
 
+class SchemaPlace(Protocol):
+    """A database as far as its schema goes."""
+
+    name: str
+    """What it is called in errors; no password is in it."""
+    list_tables: str
+    begin: str
+
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to connect to, or into. Raises: SettingsError."""
+
+    def looking(self) -> AbstractContextManager[Connection]:
+        """Give a connection that changes nothing. Raises: SettingsError, StoreUnavailable."""
+
+    def changing(self) -> AbstractContextManager[Connection]:
+        """Give a connection while nobody else changes the schema. Raises: SettingsError, StoreError."""
+
+
+class FileSchema:
+    """Implements `SchemaPlace` for SQLite."""
+
+    list_tables = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+    begin = BEGIN
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+
+    def is_empty(self) -> bool:
+        """Tell whether there is no file, or an empty one."""
+        return not self._path.exists() or self._path.stat().st_size == 0
+
+    def looking(self) -> AbstractContextManager[Connection]:
+        """Give a connection that only reads. Raises: SettingsError, StoreUnavailable."""
+        return closing(open_connection(self._path, "ro"))
+
+    @contextmanager
+    def changing(self) -> Iterator[Connection]:
+        """Create the file where there is none, and hold the lock of its writers. Raises: SettingsError, StoreError."""
+        create_file(self._path)
+        with (
+            closing(WriteLock(self._path)) as lock,
+            closing(open_writer(self._path, lock)) as connection,
+            lock.bounded(),
+        ):
+            yield connection
+
+
+def place_of(url: str) -> SchemaPlace:
+    """Return the database that a URL names. Raises: SettingsError."""
+    if not is_postgresql(url):
+        return FileSchema(database_path(url))
+    from mintmark.store.postgresql.schema import ServerSchema  # noqa: PLC0415 - its driver is an extra
+
+    return ServerSchema(url)
+
+
 def schema_state(url: str) -> SchemaState:
     """Return how the database's schema stands to this program's, changing nothing.
 
     Raises: SettingsError (the URL, not a database), StoreError (somebody else's database), StoreUnavailable.
     """
-    path = database_path(url)
-    if not path.exists() or path.stat().st_size == 0:
+    place = place_of(url)
+    if place.is_empty():
         return "absent"
-    connection = open_connection(path, "ro")
-    try:
-        with store_faults():
-            return read_state(connection, path)
-    finally:
-        connection.close()
+    with place.looking() as connection, store_faults():
+        return read_state(connection, place)
 
 
 def peek_fact(url: str, name: str) -> str | None:
@@ -57,19 +113,15 @@ def peek_fact(url: str, name: str) -> str | None:
 
     Raises: SettingsError (the URL, not a database), StoreError, StoreUnavailable.
     """
-    connection = open_connection(database_path(url), "ro")
-    try:
-        with store_faults():
-            return read_fact(connection, name)
-    finally:
-        connection.close()
+    with place_of(url).looking() as connection, store_faults():
+        return read_fact(connection, name)
 
 
 def check_current(url: str) -> None:
     """Make sure that the schema is current. Raises: as `schema_state`, and StoreError if it is another."""
     state = schema_state(url)
     if state != "current":
-        raise StoreError(f"database {database_path(url)}: {REMEDIES[state]}")
+        raise StoreError(f"database {place_of(url).name}: {REMEDIES[state]}")
 
 
 def migrate(url: str) -> None:
@@ -78,41 +130,32 @@ def migrate(url: str) -> None:
     Raises: SettingsError (the URL, the directory, not a database), StoreError (another's, a later release's),
         StoreUnavailable.
     """
-    path = database_path(url)
-    create_file(path)
-    lock = WriteLock(path)
-    try:
-        connection = open_writer(path, lock)
-        try:
-            with lock.bounded(), store_faults():
-                upgrade(connection, path)
-        finally:
-            connection.close()
-    finally:
-        lock.close()
+    place = place_of(url)
+    with place.changing() as connection, store_faults():
+        upgrade(connection, place)
 
 
-def read_state(connection: Connection, path: Path) -> SchemaState:
+def read_state(connection: Connection, place: SchemaPlace) -> SchemaState:
     """Return the state that the database tells. Raises: StoreError (not ours), DBAPIError."""
-    names = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'table'").scalars().all()
+    names = connection.exec_driver_sql(place.list_tables).scalars().all()
     if not names:
         return "absent"
     if VERSION_TABLE not in names:
-        raise StoreError(f"database {path}: these tables are not Mintmark's")
+        raise StoreError(f"database {place.name}: these tables are not Mintmark's")
     version = connection.exec_driver_sql(READ_VERSION).scalar_one()
     if version == HEAD:
         return "current"
     return "old" if version in REVISIONS else "newer"
 
 
-def upgrade(connection: Connection, path: Path) -> None:
+def upgrade(connection: Connection, place: SchemaPlace) -> None:
     """Run what is missing, unless another process has just done so. Raises: StoreError, DBAPIError."""
-    state = read_state(connection, path)
+    state = read_state(connection, place)
     if state == "newer":
-        raise StoreError(f"database {path}: {REMEDIES[state]}")
+        raise StoreError(f"database {place.name}: {REMEDIES[state]}")
     if state == "current":
         return
-    connection.exec_driver_sql(BEGIN)
+    connection.exec_driver_sql(place.begin)
     try:
         run_scripts(connection)
         connection.exec_driver_sql("COMMIT")

@@ -1,43 +1,25 @@
-"""The store over a SQL database: its nouns, one connection that reads and one thread that writes."""
+"""The store over a SQL database: its nouns, and its views of them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, closing
-from pathlib import Path
-from typing import NamedTuple
+from contextlib import asynccontextmanager
 
 from mintmark.store.audit import SqlAudit
 from mintmark.store.batching import GroupCommit
-from mintmark.store.bell import Bell
-from mintmark.store.checkpoints import Checkpoints
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
 from mintmark.store.idempotency import SqlIdempotency
 from mintmark.store.keys import SqlKeys
-from mintmark.store.leadership import FileLeadership
-from mintmark.store.reading import Reader
+from mintmark.store.opening import Opened, open_database
 from mintmark.store.records import Act
 from mintmark.store.registrations import SqlRegistrations
 from mintmark.store.schema import check_current
 from mintmark.store.sites import SqlSites
-from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
 from mintmark.store.tenants import SqlTenants
 from mintmark.store.tokens import SqlTokens
-from mintmark.store.transaction import open_transaction
 from mintmark.store.upkeep import SqlUpkeep
 from mintmark.store.writing import Writing
-
-
-class Opened(NamedTuple):
-    """What all views of a store share."""
-
-    path: Path
-    reader: Reader
-    commit: GroupCommit
-    leadership: FileLeadership
-    bell: Bell
-    checkpoints: Checkpoints
 
 
 class SqlStore:
@@ -56,7 +38,7 @@ class SqlStore:
         self.idempotency = SqlIdempotency(writing)
         self.registrations = SqlRegistrations(reader, writing)
         self.audit = SqlAudit(reader, writing)
-        self.upkeep = SqlUpkeep(writing, opened.checkpoints)
+        self.upkeep = SqlUpkeep(writing, opened.checkpoints, opened.shrink)
         self.leadership = opened.leadership
 
     @classmethod
@@ -64,20 +46,13 @@ class SqlStore:
         """Open a database whose schema is current.
 
         Args:
-            url: `sqlite:////absolute/path` or `sqlite:///relative/path`.
+            url: `sqlite:////absolute/path`, `sqlite:///relative/path` or `postgresql://user@host/name`.
 
         Raises: SettingsError (URL, directory, not a database), StoreError (another schema), StoreUnavailable.
         """
         check_current(url)
-        path = database_path(url)
-        with ExitStack() as opened:
-            lock = opened.enter_context(closing(WriteLock(path)))
-            connection = opened.enter_context(open_writer(path, lock))
-            reader = opened.enter_context(closing(Reader(open_connection(path, "rw"))))
-            bell = opened.enter_context(closing(Bell(path)))
-            opened.pop_all()
-        commit = GroupCommit(connection, lock, bell)
-        return cls(Opened(path, reader, commit, FileLeadership(path), bell, Checkpoints(path)), Writing(commit))
+        opened = open_database(url)
+        return cls(opened, Writing(opened.commit))
 
     @property
     def writer(self) -> GroupCommit:
@@ -95,9 +70,8 @@ class SqlStore:
     @asynccontextmanager
     async def together(self) -> AsyncIterator[SqlStore]:
         """Give a view whose changes are one transaction, and which reads them. Raises: StoreUnavailable."""
-        async with open_transaction(self._opened.path, self._opened.bell) as transaction:
-            reader = Reader(transaction.connection, query_only=False)
-            yield SqlStore(self._opened._replace(reader=reader), Writing(transaction))
+        async with self._opened.open_block() as block:
+            yield SqlStore(self._opened._replace(reader=block.reader), Writing(block.transaction))
 
     async def sync(self) -> None:
         """Return when all that was written before, by any view or process, is on disk. Raises: StoreUnavailable."""

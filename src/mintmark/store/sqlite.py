@@ -32,8 +32,6 @@ WAL_PAGES: Final = 16_000
 BEGIN: Final = "BEGIN IMMEDIATE"
 """A transaction that will write says so at once; one that finds out later may be refused, not queued."""
 
-OPENED_ELSEWHERE: Final = "this store was opened before the process forked; open one in each process"
-
 URL_FORM: Final = "write sqlite:////absolute/path/to/mintmark.db"
 
 OWNER_ONLY: Final = 0o600

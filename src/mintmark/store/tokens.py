@@ -23,6 +23,8 @@ from mintmark.store.batching import add_tokens
 from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.records import ReusableToken, ReuseSlot, Rotation, TokenRecord
+from mintmark.store.session import Turn
+from mintmark.store.statements import InsertUnlessThere
 from mintmark.store.tables import JWT_SLOT, REUSE_SLOT, REVOKED_JWT, TOKEN
 from mintmark.store.writing import Shown, Subject, Writing
 
@@ -40,6 +42,8 @@ FIND_NAMED: Final = Prepared(
     select(TOKEN).where(TOKEN.c.digest >= bindparam("first"), TOKEN.c.digest <= bindparam("last"))
 )
 FIND: Final = Prepared(select(TOKEN).where(IS_TOKEN))
+# SQLite has no such lock, and no need of it: there the statement is `FIND`.
+FIND_AND_LOCK: Final = Prepared(select(TOKEN).where(IS_TOKEN).with_for_update())
 FIND_REUSABLE: Final = Prepared(
     select(REUSE_SLOT.c.digest, REUSE_SLOT.c.sealed, REUSE_SLOT.c.expires_at).where(
         *is_slot(REUSE_SLOT), REUSE_SLOT.c.expires_at > bindparam("after")
@@ -61,7 +65,7 @@ FIND_REVOKED: Final = Prepared(
         REVOKED_JWT.c.tenant_id == bindparam("of_tenant_id"), REVOKED_JWT.c.jti == bindparam("of_jti")
     )
 )
-REVOKE: Final = insert(REVOKED_JWT)
+REVOKE: Final = InsertUnlessThere(REVOKED_JWT)
 OF_FAMILY: Final = (TOKEN.c.family == bindparam("of_family")) | (TOKEN.c.digest == bindparam("of_family"))
 FIND_FAMILY: Final = select(TOKEN).where(OF_FAMILY).order_by(TOKEN.c.issued_at, TOKEN.c.digest)
 REMOVE_FAMILY: Final = delete(TOKEN).where(OF_FAMILY)
@@ -102,48 +106,48 @@ class SqlTokens:
         """
         token = ReusableToken(record.digest, sealed, record.expires_at)
         return await self._writing.run(
-            partial(fill_slot, record=record, slot=slot, token=token, expires_after=expires_after)
+            partial(fill_slot, record=record, slot=slot, token=token, expires_after=expires_after), turn_of(slot)
         )
 
     async def renew(self, record: TokenRecord, slot: ReuseSlot, sealed: bytes) -> None:
         """Put a token into its slot, and remove the one before it. Raises: AlreadyExists, StoreUnavailable."""
         token = ReusableToken(record.digest, sealed, record.expires_at)
-        await self._writing.run(partial(replace_token, record=record, slot=slot, token=token))
+        await self._writing.run(partial(replace_token, record=record, slot=slot, token=token), turn_of(slot))
 
     async def renew_jwt(self, slot: ReuseSlot, jti: str, expires_at: int) -> None:
         """Put a JWT into its slot, and revoke the one before it. Raises: StoreUnavailable."""
-        await self._writing.run(partial(replace_jwt, slot=slot, jti=jti, expires_at=expires_at))
+        await self._writing.run(partial(replace_jwt, slot=slot, jti=jti, expires_at=expires_at), turn_of(slot))
 
     async def remove(self, digest: bytes) -> bool:
         """Remove a token and its slot; return whether it was there. Raises: StoreUnavailable."""
-        return await self._writing.record(partial(erase_token, digest=digest), [about(digest)])
+        return await self._writing.record(partial(erase_token, digest=digest), [about(digest)], ("token", digest))
 
     async def remove_family(self, family: bytes) -> int:
         """Remove all tokens of a family, and return how many. Raises: StoreUnavailable."""
-        return await self._writing.record(partial(erase_family, family=family), [about_family(family)])
+        work = partial(erase_family, family=family)
+        return await self._writing.record(work, [about_family(family)], ("family", family))
 
     async def rotate(self, digest: bytes, replacement: Sequence[TokenRecord], now: int, leeway_s: int) -> Rotation:
         """Spend a refresh token and add what takes its place, or say why not.
 
         Raises: AlreadyExists (a digest of the replacement), StoreUnavailable.
         """
-        return await self._writing.run(
-            partial(spend, digest=digest, replacement=replacement, now=now, leeway_s=leeway_s)
-        )
+        work = partial(spend, digest=digest, replacement=replacement, now=now, leeway_s=leeway_s)
+        return await self._writing.run(work, ("token", digest))
 
     async def revoke_jti(self, tenant_id: str, jti: str, expires_at: int) -> None:
         """Remember until it expires that a JWT was revoked. Raises: StoreUnavailable."""
         work = partial(write_revoked, tenant_id=tenant_id, jti=jti, expires_at=expires_at)
-        await self._writing.record(work, [about_jwt(tenant_id, jti)])
+        await self._writing.record(work, [about_jwt(tenant_id, jti)], ("jwt", tenant_id, jti))
 
     async def is_jti_revoked(self, tenant_id: str, jti: str) -> bool:
         """Return whether a JWT was revoked. Raises: StoreUnavailable."""
         return await self._reader.run(read_revoked, tenant_id, jti)
 
 
-def read_token(connection: Connection, digest: bytes) -> TokenRecord | None:
+def read_token(connection: Connection, digest: bytes, statement: Prepared = FIND) -> TokenRecord | None:
     """Return the token with this digest, or None. Raises: DBAPIError."""
-    rows = FIND.rows(connection, digest)
+    rows = statement.rows(connection, digest)
     return TokenRecord(*rows[0]) if rows else None
 
 
@@ -169,7 +173,7 @@ def fill_slot(
 ) -> ReusableToken:
     """Fill the slot unless a live token is in it; return what is in it. Raises: DBAPIError.
 
-    Only the holder of the write lock is here, so nothing comes between the look and the write.
+    Only one at a time is here for a slot, so nothing comes between the look and the write.
     """
     live = read_slot(connection, slot, expires_after)
     if live is not None:
@@ -180,6 +184,11 @@ def fill_slot(
     return token
 
 
+def turn_of(slot: ReuseSlot) -> Turn:
+    """Return the turn of all that is done to a slot."""
+    return ("slot", *astuple(slot))
+
+
 def name_slot(slot: ReuseSlot) -> dict[str, object]:
     """Return the values that `is_slot` asks for."""
     return {f"of_{name}": value for name, value in asdict(slot).items()}
@@ -188,7 +197,7 @@ def name_slot(slot: ReuseSlot) -> dict[str, object]:
 def replace_token(connection: Connection, *, record: TokenRecord, slot: ReuseSlot, token: ReusableToken) -> None:
     """Delete the slot's token and put another there. Raises: DBAPIError.
 
-    Only the holder of the write lock is here, so of parallel calls each ends the token of the one before.
+    Only one at a time is here for a slot, so of parallel calls each ends the token of the one before.
     """
     connection.execute(END_SLOT, name_slot(slot))
     add_tokens(connection, [record])
@@ -210,8 +219,15 @@ def erase_token(connection: Connection, *, digest: bytes) -> bool:
 
 
 def erase_family(connection: Connection, *, family: bytes) -> int:
-    """Delete the tokens that name the family, and the first, whose digest it is. Raises: DBAPIError."""
-    return connection.execute(REMOVE_FAMILY, {"of_family": family}).rowcount
+    """Delete the tokens that name the family, and the first, whose digest it is. Raises: DBAPIError.
+
+    Again until none is left: on PostgreSQL a rotation that was under way, and waited for, has added successors that
+    the first look did not see.
+    """
+    gone = 0
+    while (found := connection.execute(REMOVE_FAMILY, {"of_family": family}).rowcount) > 0:
+        gone += found
+    return gone
 
 
 def spend(
@@ -219,9 +235,10 @@ def spend(
 ) -> Rotation:
     """Rotate a refresh token, or say why not. Raises: DBAPIError.
 
-    Only the holder of the write lock is here, so of parallel uses one finds it unused.
+    Only one at a time is here for a token, so of parallel uses one finds it unused. The lock on its row is for who
+    removes its family meanwhile, and waits: see `erase_family`.
     """
-    found = read_token(connection, digest)
+    found = read_token(connection, digest, FIND_AND_LOCK)
     if found is None or found.kind != "refresh":
         return "unknown"
     if found.expires_at <= now:
@@ -270,8 +287,7 @@ def show_jwt(connection: Connection, *, tenant_id: str, jti: str) -> Shown:
 
 def write_revoked(connection: Connection, *, tenant_id: str, jti: str, expires_at: int) -> None:
     """Insert a revoked JWT unless it is there: the same JWT has the same expiry. Raises: DBAPIError."""
-    if not read_revoked(connection, tenant_id, jti):
-        connection.execute(REVOKE, {"tenant_id": tenant_id, "jti": jti, "expires_at": expires_at})
+    connection.execute(REVOKE, {"tenant_id": tenant_id, "jti": jti, "expires_at": expires_at})
 
 
 def read_revoked(connection: Connection, tenant_id: str, jti: str) -> bool:

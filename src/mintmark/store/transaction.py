@@ -1,59 +1,83 @@
 """One transaction over many calls of the store: what they write is there as a whole at the end, or not at all.
 
-It has a connection of its own, which reads what it has written, and holds the lock of the writers from its first
-moment: nobody changes anything in between. Everybody's writes wait meanwhile, so its time is bounded.
+It has a connection of its own, which reads what it has written, and holds the turn of all registrations from its first
+moment: nobody changes any in between. Others' writes wait meanwhile, so its time is bounded.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from mintmark.protocol.errors import StoreUnavailable
 from mintmark.store.batching import add_tokens
-from mintmark.store.bell import Bell
 from mintmark.store.faults import store_faults
 from mintmark.store.records import TokenRecord
-from mintmark.store.sqlite import BEGIN, WriteLock, open_writer
+from mintmark.store.session import REGISTRATIONS, Turn
 
 Result = TypeVar("Result")
 
 MAX_HELD_S: Final = 8.0
 """Others give up after ten seconds; see `batching.MAX_WAIT_S`."""
 
+Do = Callable[[Callable[[], Any]], Awaitable[Any]]
+Take = Callable[[Sequence[Turn]], None]
+
+
+async def do_inline(call: Callable[[], Result]) -> Result:
+    """Call it here and now."""
+    return call()
+
 
 class Transaction:
     """Stands where the group commit stands, and does at once what it is given."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, do: Do = do_inline, take: Take = lambda _: None) -> None:
+        """Stand on a connection whose transaction has begun.
+
+        Args:
+            do: runs what it is given where this connection is used.
+            take: waits for turns, which the transaction then holds; it holds that of registrations already.
+        """
         self.connection = connection
+        self._do = do
+        self._take = take
         self._ends = time.monotonic() + MAX_HELD_S
 
     async def add(self, rows: Sequence[TokenRecord]) -> None:
         """Add tokens, all or none. Raises: AlreadyExists (a digest), StoreUnavailable."""
         await self.run(partial(add_tokens, rows=rows))
 
-    async def run(self, work: Callable[[Connection], Result], *, is_synced: bool = True) -> Result:
+    async def run(
+        self,
+        work: Callable[[Connection], Result],
+        *,
+        turns: Sequence[Turn] = (REGISTRATIONS,),
+        is_synced: bool = True,
+    ) -> Result:
         """Do this work, or nothing of it where it fails; whoever catches its error may go on.
 
         Args:
+            turns: as `GroupCommit.run`,
             is_synced: without a meaning here: the end of the transaction is.
 
         Raises: AlreadyExists, NotFound, StoreUnavailable (the time is up), and what `work` raises.
         """
         if time.monotonic() > self._ends:
             raise StoreUnavailable(f"{MAX_HELD_S:.0f} seconds are too long for one transaction; nothing was changed")
+        return cast(Result, await self._do(partial(self._run, work, turns)))
+
+    def _run(self, work: Callable[[Connection], Result], turns: Sequence[Turn]) -> Result:
         with store_faults():
             self.connection.exec_driver_sql("SAVEPOINT work")
             try:
+                self._take(turns)
                 result = work(self.connection)
             except BaseException:
                 with suppress(DBAPIError):
@@ -62,28 +86,3 @@ class Transaction:
                 raise
             self.connection.exec_driver_sql("RELEASE work")
         return result
-
-
-@asynccontextmanager
-async def open_transaction(path: Path, bell: Bell) -> AsyncIterator[Transaction]:
-    """Begin a transaction on the database at `path`; it ends with the block, undone where that raises.
-
-    Raises: StoreUnavailable (the database is locked for too long, full, or gone), SettingsError.
-    """
-    with ExitStack() as opened:
-        lock = opened.enter_context(closing(WriteLock(path)))
-        connection = opened.enter_context(open_writer(path, lock))
-        held = lock.bounded()
-        await asyncio.to_thread(held.__enter__)
-        opened.push(held)
-        with store_faults():
-            connection.exec_driver_sql(BEGIN)
-            try:
-                yield Transaction(connection)
-                connection.exec_driver_sql("COMMIT")
-                bell.ring_if_revised(connection)
-            except BaseException:
-                # After some errors SQLite has rolled back already, and says so with an error of its own.
-                with suppress(DBAPIError):
-                    connection.exec_driver_sql("ROLLBACK")
-                raise

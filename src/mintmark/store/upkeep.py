@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnClause, Connection, Delete, Integer, Table, bindparam, delete, literal_column, select
+from sqlalchemy import Connection, Delete, Table, bindparam, delete, select
 
-from mintmark.store.checkpoints import Checkpoints
+from mintmark.store.session import LogKeeper
+from mintmark.store.statements import ROW
 from mintmark.store.tables import IDEMPOTENCY, INITIAL_ACCESS_TOKEN, JWT_SLOT, REVOKED_JWT, TOKEN
 from mintmark.store.writing import Writing
 
-ROW: Final[ColumnClause[int]] = literal_column("rowid", Integer)
+Shrink = Callable[..., int]
+"""Gives pages back: `sqlite_pages.shrink`."""
 
 
 def expired(table: Table) -> Delete:
@@ -26,22 +29,19 @@ def expired(table: Table) -> Delete:
 # A slot of an opaque token has no line of its own: the foreign key removes it with its token.
 MORTAL: Final = tuple(map(expired, (TOKEN, REVOKED_JWT, JWT_SLOT, IDEMPOTENCY, INITIAL_ACCESS_TOKEN)))
 
-# Python's driver takes one step of this pragma, whatever number it is given: hence one page at a time.
-GIVE_BACK_PAGE: Final = "PRAGMA incremental_vacuum(1)"
-COUNT_FREE: Final = "PRAGMA freelist_count"
-COUNT_ALL: Final = "PRAGMA page_count"
-
 
 class SqlUpkeep:
     """Implements `interface.Upkeep`."""
 
-    def __init__(self, writing: Writing, checkpoints: Checkpoints) -> None:
+    def __init__(self, writing: Writing, log: LogKeeper, shrink: Shrink | None) -> None:
+        """Take what writes, what tends the log, and what gives pages back; None: the database does by itself."""
         self._writing = writing
-        self._checkpoints = checkpoints
+        self._log = log
+        self._shrink = shrink
 
     async def tend_log(self) -> None:
-        """Copy the log into the database file from now on."""
-        self._checkpoints.begin()
+        """Do from now on what the database wants done beside its writers."""
+        self._log.begin()
 
     async def purge(self, now: int, limit: int) -> int:
         """Remove up to `limit` expired rows; return how many. Raises: StoreUnavailable."""
@@ -49,7 +49,9 @@ class SqlUpkeep:
 
     async def reclaim(self, pages: int, *, keep: int = 0, keep_share: float = 0.0) -> int:
         """Give free pages back to the file system; return how many. Raises: StoreUnavailable."""
-        return await self._writing.run(partial(shrink, pages=pages, keep=keep, keep_share=keep_share))
+        if self._shrink is None:
+            return 0
+        return await self._writing.run(partial(self._shrink, pages=pages, keep=keep, keep_share=keep_share))
 
 
 def erase_expired(connection: Connection, *, now: int, limit: int) -> int:
@@ -58,18 +60,3 @@ def erase_expired(connection: Connection, *, now: int, limit: int) -> int:
     for statement in MORTAL:
         gone += connection.execute(statement, {"now": now, "at_most": limit - gone}).rowcount
     return gone
-
-
-def shrink(connection: Connection, *, pages: int, keep: int, keep_share: float) -> int:
-    """Cut up to `pages` free pages off the file, and return how many. Raises: DBAPIError."""
-    before = count(connection, COUNT_FREE)
-    spare = before - max(keep, int(keep_share * count(connection, COUNT_ALL)))
-    for _ in range(min(pages, spare)):
-        connection.exec_driver_sql(GIVE_BACK_PAGE)
-    return before - count(connection, COUNT_FREE)
-
-
-def count(connection: Connection, pragma: str) -> int:
-    """Return the number that a pragma tells. Raises: DBAPIError."""
-    number: Any = connection.exec_driver_sql(pragma).scalar_one()
-    return int(number)

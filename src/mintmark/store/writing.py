@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, update
 
-from mintmark.store.bell import note_revision
 from mintmark.store.chain import Draft, append
 from mintmark.store.records import Act, TokenRecord
+from mintmark.store.session import REGISTRATIONS, Turn, note_revision
 from mintmark.store.tables import REVISION
 
 Result = TypeVar("Result")
@@ -47,7 +47,9 @@ class Committing(Protocol):
     async def add(self, rows: Sequence[TokenRecord]) -> None:
         """Add tokens, all or none. Raises: AlreadyExists (a digest), StoreUnavailable."""
 
-    async def run(self, work: Callable[[Connection], Result], *, is_synced: bool = True) -> Result:
+    async def run(
+        self, work: Callable[[Connection], Result], *, turns: Sequence[Turn] = ..., is_synced: bool = True
+    ) -> Result:
         """Do work, whole or not at all. Raises: as `GroupCommit.run`."""
 
 
@@ -73,13 +75,18 @@ class Writing:
         """Add tokens. Raises: AlreadyExists (a digest), StoreUnavailable."""
         await self._commit.add(rows)
 
-    async def run(self, work: Callable[[Connection], Result]) -> Result:
+    async def run(self, work: Callable[[Connection], Result], turn: Turn = REGISTRATIONS) -> Result:
         """Do work in a transaction. Raises: as `GroupCommit.run`."""
-        return await self._commit.run(work, is_synced=self._is_synced)
+        return await self._commit.run(work, turns=(turn,), is_synced=self._is_synced)
 
-    async def record(self, work: Callable[[Connection], Result], subjects: Sequence[Subject]) -> Result:
+    async def record(
+        self, work: Callable[[Connection], Result], subjects: Sequence[Subject], turn: Turn = REGISTRATIONS
+    ) -> Result:
         """Do work and record it, in one transaction. Raises: as `GroupCommit.run`."""
-        return await self.run(work if self._act is None else recorded(work, self._act, subjects))
+        if self._act is None:
+            return await self.run(work, turn)
+        both = (turn, REGISTRATIONS)
+        return await self._commit.run(recorded(work, self._act, subjects), turns=both, is_synced=self._is_synced)
 
     async def change(self, work: Callable[[Connection], Result], *subjects: Subject) -> Result:
         """Do work on tenants, clients, secrets or keys: recorded, and seen by every process. Raises: as `run`."""

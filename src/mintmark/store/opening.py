@@ -1,0 +1,87 @@
+"""What a database brings to a store, and which database a URL names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
+from pathlib import Path
+from typing import NamedTuple
+
+from mintmark.store.batching import GroupCommit
+from mintmark.store.bell import FileBell
+from mintmark.store.checkpoints import Checkpoints
+from mintmark.store.faults import store_faults
+from mintmark.store.interface import Leadership
+from mintmark.store.leadership import FileLeadership
+from mintmark.store.reading import InlineReader, Reader
+from mintmark.store.session import Bell, LogKeeper
+from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
+from mintmark.store.sqlite_pages import shrink
+from mintmark.store.sqlite_session import SqliteSession
+from mintmark.store.transaction import Transaction
+from mintmark.store.upkeep import Shrink
+from mintmark.store.urls import is_postgresql
+
+
+class Block(NamedTuple):
+    """A transaction over many calls: what writes and what reads in it."""
+
+    transaction: Transaction
+    reader: Reader
+
+
+class Opened(NamedTuple):
+    """What all views of a store share."""
+
+    reader: Reader
+    commit: GroupCommit
+    leadership: Leadership
+    bell: Bell
+    checkpoints: LogKeeper
+    open_block: Callable[[], AbstractAsyncContextManager[Block]]
+    shrink: Shrink | None
+
+
+def open_database(url: str) -> Opened:
+    """Open a database whose schema is current. Raises: SettingsError, StoreError, StoreUnavailable."""
+    if not is_postgresql(url):
+        return open_sqlite(database_path(url))
+    from mintmark.store.postgresql.opening import open_postgresql  # noqa: PLC0415 - its driver is an extra
+
+    return open_postgresql(url)
+
+
+def open_sqlite(path: Path) -> Opened:
+    """Open the file. Raises: SettingsError, StoreError, StoreUnavailable."""
+    with ExitStack() as opened:
+        lock = opened.enter_context(closing(WriteLock(path)))
+        connection = opened.enter_context(open_writer(path, lock))
+        reader = opened.enter_context(closing(InlineReader(open_connection(path, "rw"))))
+        bell = opened.enter_context(closing(FileBell(path)))
+        opened.pop_all()
+    commit = GroupCommit(SqliteSession(connection, lock, bell))
+    return Opened(
+        reader, commit, FileLeadership(path), bell, Checkpoints(path), lambda: open_sqlite_block(path, bell), shrink
+    )
+
+
+@asynccontextmanager
+async def open_sqlite_block(path: Path, bell: FileBell) -> AsyncIterator[Block]:
+    """Begin a transaction on the database at `path`; it ends with the block, undone where that raises.
+
+    It holds the lock of the writers: nobody writes anything in between.
+
+    Raises: StoreUnavailable (the database is locked for too long, full, or gone), SettingsError.
+    """
+    with ExitStack() as opened:
+        lock = opened.enter_context(closing(WriteLock(path)))
+        connection = opened.enter_context(open_writer(path, lock))
+        held = lock.bounded()
+        await asyncio.to_thread(held.__enter__)
+        opened.push(held)
+        session = SqliteSession(connection, lock, bell)
+        with store_faults():
+            with session.transaction():
+                yield Block(Transaction(connection), InlineReader(connection, query_only=False))
+            session.tell()

@@ -1,0 +1,66 @@
+"""What the writer asks of a database: a connection, a transaction, and what stands around them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
+
+from sqlalchemy import Connection
+
+OPENED_ELSEWHERE: Final = "this store was opened before the process forked; open one in each process"
+
+REVISED: Final = "is_revised"
+
+Turn = tuple[str | int | bytes, ...]
+"""What must be done one after the other, in whatever process: all works that name the same turn."""
+
+REGISTRATIONS: Final[Turn] = ("registrations",)
+"""The turn of everything that names no other: the revision, the audit log's chain, and all that is registered."""
+
+
+class Session(Protocol):
+    """The connection that writes, used from one thread."""
+
+    def turn(self) -> AbstractContextManager[Connection]:
+        """Give the connection for the time of a batch. Raises: StoreUnavailable."""
+
+    def transaction(self, turns: Collection[Turn], *, is_synced: bool) -> AbstractContextManager[None]:
+        """Give a transaction that holds these turns, committed at the end of the block, or undone where it raises.
+
+        Args:
+            is_synced: False: the end does not wait for the disk.
+
+        Raises: DBAPIError.
+        """
+
+    def tell(self) -> None:
+        """Tell every process if what was committed last is to be told of. Called before the callers are."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+
+class Bell(Protocol):
+    """Tells that a registration has changed, without a read."""
+
+    def heard(self) -> bytes:
+        """Return what is another after a change."""
+
+    def close(self) -> None:
+        """Listen no more. A second call does nothing."""
+
+
+class LogKeeper(Protocol):
+    """Does what the database wants done beside its writers."""
+
+    def begin(self) -> None:
+        """Do it from now on. A second call does nothing."""
+
+    def close(self) -> None:
+        """Do it no more."""
+
+
+def note_revision(connection: Connection) -> None:
+    """Note that the transaction in hand, if it is committed, is to be told of."""
+    connection.info[REVISED] = True

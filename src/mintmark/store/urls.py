@@ -1,0 +1,29 @@
+"""Which database a URL names, and how the URL is shown: it may hold a password."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+SCHEMES: Final = ("postgresql://", "postgres://")
+HOST: Final = r"(?:\[[0-9A-Fa-f:]+\]|[\w.-]*)(?::\d+)?"
+PLACE: Final = rf"({HOST}(?:,{HOST})*(?:/[\w.-]*)?)(?:\?[^@]*)?"
+WITH_USER: Final = re.compile(rf"\w+://([\w.~-]*)(?::[^@/?#]*)?@{PLACE}")
+WITHOUT_USER: Final = re.compile(rf"\w+://(){PLACE}")
+HIDDEN: Final = "postgresql://***"
+
+
+def is_postgresql(url: str) -> bool:
+    """Tell whether it names a PostgreSQL database."""
+    return url.startswith(SCHEMES)
+
+
+def show_url(url: str) -> str:
+    """Return the URL without passwords: of PostgreSQL's no more than user, hosts and name; where in doubt, nothing."""
+    if not is_postgresql(url):
+        return url if url.startswith("sqlite:") else "***"
+    found = WITH_USER.fullmatch(url) or WITHOUT_USER.fullmatch(url)
+    if found is None:
+        return HIDDEN
+    user, place = found.groups()
+    return f"postgresql://{user}@{place}" if user else f"postgresql://{place}"
