@@ -12,6 +12,7 @@ from tests.architecture.conformance_page import collect_proofs, write_page
 from tests.endpoints.deployments import Deployment, make_bare, make_full
 from tests.endpoints.in_process import Clock, InProcess, open_in_process
 from tests.endpoints.servers import Server
+from tests.postgresql import FAST, Postgres, run_postgres
 
 # The tests fail on purpose, all from one address: none of them may be braked by another.
 PATIENT = {"failures_per_client": "1000000", "failures_per_source": "1000000", "shutdown_grace_s": "1"}
@@ -51,6 +52,12 @@ def server(deployment: Deployment) -> Iterator[Server]:
     """A real server that all tests share: leave its tenants and clients as they are."""
     with Server(deployment.state_dir, settings=PATIENT) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL that all tests share, each in a database of its own."""
+    yield from run_postgres(**FAST)
 
 
 @pytest.fixture

@@ -95,6 +95,9 @@ class Application:
         self._sign_of_change = store.deployment.sign_of_change
         self._sign = b""
         self._rests_until = 0.0
+        # A store behind a network is waited for: meanwhile others wait for the same look, and none goes on with what
+        # was so before.
+        self._one_look = asyncio.Lock()
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
@@ -119,14 +122,21 @@ class Application:
         return is_news and time.monotonic() >= self._rests_until
 
     async def catch_up(self) -> None:
+        """Take in what a sign told of, unless another request has done so meanwhile."""
+        async with self._one_look:
+            if self.has_news():
+                await self._look()
+
+    async def _look(self) -> None:
         """Take in what changed; where that fails, go on with what was so before."""
-        # Noted first: a store that is away is not asked again by every request.
-        self._sign = self._sign_of_change()
+        sign = self._sign_of_change()
         began = time.monotonic()
         try:
             await self.refresh()
         except Exception as error:
             log.error("refresh_failed", error=repr(error))
+        # Noted also then: a store that is away is not asked again by every request.
+        self._sign = sign
         # Where changes come in a flood, at most half of the time goes into taking them in.
         self._rests_until = 2 * time.monotonic() - began
 
@@ -186,7 +196,8 @@ class Application:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(self._settings.refresh_interval_s)
-            await self.catch_up()
+            async with self._one_look:
+                await self._look()
 
     async def _tend(self) -> None:
         """Do what one process does for all, while this is the one."""

@@ -29,6 +29,7 @@ from mintmark.metrics.text import sum_sheets, write_text
 from mintmark.protocol.errors import SettingsError, StoreError
 from mintmark.settings import Settings
 from mintmark.store.sqlite import database_path
+from mintmark.store.urls import is_postgresql
 
 if TYPE_CHECKING:
     from mintmark.tracing.export import SpanExport
@@ -147,6 +148,8 @@ class Observation:
         yield catalogue.START_TIME, (), self._board.started_at
         yield catalogue.BUILD, (__version__, platform.python_version()), 1.0
         yield catalogue.TENANTS, (), float(self._watched.count_tenants())
+        if is_postgresql(self._settings.database):
+            return
         path = database_path(self._settings.database)
         for name, suffix in DATABASE_FILES.items():
             with suppress(OSError):

@@ -29,7 +29,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     state_dir: Path = Path("var")
     """Folder of the database, the master key and the demo's certificate."""
     database_url: str = ""
-    """`sqlite:///path`; empty: mintmark.db in state_dir."""
+    """`sqlite:///path`, or `postgresql://user@host/name`; empty: mintmark.db in state_dir."""
     master_key: str = ""
     """The master key itself, 32 octets in base64url: for the environment, not for a file."""
     master_key_file: Path | None = None

@@ -98,9 +98,9 @@ async def test_what_is_written_is_copied_without_another_write(store: SqlStore, 
 async def test_without_a_leader_the_log_is_bounded_by_the_writers(
     store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bound = store.writer._session.connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar()
+    bound = store.writer._session.connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar()  # type: ignore[attr-defined]
     assert bound == WAL_PAGES
-    store.writer._session.connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {LONG_PAGES}")
+    store.writer._session.connection.exec_driver_sql(f"PRAGMA wal_autocheckpoint = {LONG_PAGES}")  # type: ignore[attr-defined]
     await add_for(store, 1, "a")
     assert log_pages(path) < 3 * LONG_PAGES
 

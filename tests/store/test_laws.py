@@ -117,7 +117,7 @@ def test_registrations_come_out_as_they_went_in(shared_url: str, tenant: TenantR
 def test_tokens_come_out_as_they_went_in(shared_url: str, records: list[TokenRecord]) -> None:
     async def write_and_read() -> list[TokenRecord | None]:
         store = SqlStore.open(shared_url)
-        store._opened.commit._session.connection.exec_driver_sql("DELETE FROM token")
+        store._opened.commit._session.connection.exec_driver_sql("DELETE FROM token")  # type: ignore[attr-defined]
         await store.tokens.add(records)
         found = [await store.tokens.find(record.digest) for record in records]
         await store.close()
@@ -133,7 +133,7 @@ def test_parallel_calls_end_as_if_each_had_been_alone(shared_url: str, calls: li
 
     async def add_all() -> tuple[list[object], set[int]]:
         store = SqlStore.open(shared_url)
-        store._opened.commit._session.connection.exec_driver_sql("DELETE FROM token")
+        store._opened.commit._session.connection.exec_driver_sql("DELETE FROM token")  # type: ignore[attr-defined]
         adding = [store.tokens.add([token(str(number)) for number in call]) for call in calls]
         answers = await asyncio.gather(*adding, return_exceptions=True)
         there = {number for number in range(31) if await store.tokens.find(token(str(number)).digest)}
@@ -206,7 +206,7 @@ def of_step(number: int) -> TokenRecord:
 def test_tokens_live_and_die_as_in_a_model(shared_url: str, steps: list[tuple[object, ...]]) -> None:
     async def live() -> None:
         store, model, next_number = SqlStore.open(shared_url), Model(), 6
-        store._opened.commit._session.connection.exec_driver_sql("DELETE FROM token")
+        store._opened.commit._session.connection.exec_driver_sql("DELETE FROM token")  # type: ignore[attr-defined]
         await store.tokens.add([of_step(number) for number in range(6)])
         for number in range(6):
             model.add(of_step(number))

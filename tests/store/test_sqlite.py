@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .conformance import StoreConformance
+from .conformance_life import ReclaimConformance
 from .conformance_together import TogetherConformance
 
 
-class TestSqlite(StoreConformance, TogetherConformance):
+@pytest.mark.asyncio
+class TestSqlite(StoreConformance, TogetherConformance, ReclaimConformance):
     """Everything that is expected of a store."""

@@ -85,7 +85,7 @@ def read_modes(directory: Path) -> dict[str, int]:
 
 
 def read_pragmas(store: SqlStore, name: str) -> list[object]:
-    connections = (store._opened.reader._connection, store._opened.commit._session.connection)
+    connections = (store._opened.reader._connection, store._opened.commit._session.connection)  # type: ignore[attr-defined]
     return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for connection in connections]
 
 
@@ -250,7 +250,7 @@ class TestFiles:
     @pytest.mark.asyncio
     async def test_the_reading_connection_cannot_write(self, store: SqlStore) -> None:
         with pytest.raises(Exception, match="readonly"):
-            store._opened.reader._connection.exec_driver_sql("DELETE FROM token")
+            store._opened.reader._connection.exec_driver_sql("DELETE FROM token")  # type: ignore[attr-defined]
 
     @pytest.mark.parametrize(
         "url",

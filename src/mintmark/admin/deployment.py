@@ -29,6 +29,7 @@ from mintmark.settings import Settings
 from mintmark.store.records import Act
 from mintmark.store.schema import migrate, peek_fact, schema_state
 from mintmark.store.sql_store import SqlStore
+from mintmark.store.urls import show_url
 
 ADMINISTRATIVE: Final = "admin"
 """The id of the administrative tenant, and of its first client."""
@@ -45,7 +46,7 @@ async def open_deployment(settings: Settings) -> Administration:
         StoreError: a database of another release, or one that cannot be opened.
     """
     if schema_state(settings.database) == "absent":
-        raise AdministrationError(f"{settings.database}: there is no database yet; run: mintmark init")
+        raise AdministrationError(f"{show_url(settings.database)}: there is no database yet; run: mintmark init")
     return await _open(settings, _read_master_key(settings))
 
 
@@ -127,8 +128,8 @@ def _unseal_root_key(sealed: str, master_key: SealingKey, settings: Settings) ->
         return master_key.open(bytes.fromhex(sealed), ROOT_KEY_PURPOSE)
     except SealBroken as error:
         raise SettingsError(
-            f"{_master_key_origin(settings)}: this is not the master key of {settings.database}; nothing was changed."
-            " Restore the key that belongs to it"
+            f"{_master_key_origin(settings)}: this is not the master key of {show_url(settings.database)};"
+            " nothing was changed. Restore the key that belongs to it"
         ) from error
 
 
@@ -137,8 +138,8 @@ async def _make_root_key(store: SqlStore, master_key: SealingKey, settings: Sett
     # A parallel first start may have made the key and a tenant since: then the key is there, and stands.
     if await store.tenants.list() and await store.deployment.find_fact(ROOT_KEY_FACT) is None:
         raise SettingsError(
-            f"{settings.database}: its root key is gone, and no other opens what its tenants have; nothing was changed."
-            " Restore a backup"
+            f"{show_url(settings.database)}: its root key is gone, and no other opens what its tenants have;"
+            " nothing was changed. Restore a backup"
         )
     sealed = master_key.seal(secrets.token_bytes(KEY_OCTETS), ROOT_KEY_PURPOSE).hex()
     return await store.deployment.put_fact_if_absent(ROOT_KEY_FACT, sealed)

@@ -9,6 +9,7 @@ from typing import Any
 from mintmark.admin.clients import RegisteredClient
 from mintmark.admin.deployment import ADMINISTRATIVE, create_administrator, initialize
 from mintmark.cli.options import add_command, read_settings
+from mintmark.store.urls import show_url
 
 
 def add_parser(parsers: Any) -> None:
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     administrator = asyncio.run(make())
     key = "MINTMARK_MASTER_KEY" if settings.master_key else str(settings.key_file)
-    print(f"database:   {settings.database}")
+    print(f"database:   {show_url(settings.database)}")
     print(f"master key: {key}   keep a copy elsewhere: without it the database is of no use")
     if administrator is not None:
         print(f"administrator of the management API, of tenant {administrator.client.tenant_id}:")

@@ -333,7 +333,8 @@ class DeploymentStore(Protocol):
     def sign_of_change(self) -> bytes:
         """Return what is another after such a change has returned, in every process; it costs no read.
 
-        It may fail to change when a process dies in the midst: then only the revision tells.
+        On another machine it is another as soon as the database's word has come there. It may fail to change when a
+        process dies in the midst, or the word is lost: then only the revision tells.
         """
 
 

@@ -21,7 +21,7 @@ from mintmark.store.sqlite_pages import shrink
 from mintmark.store.sqlite_session import SqliteSession
 from mintmark.store.transaction import Transaction
 from mintmark.store.upkeep import Shrink
-from mintmark.store.urls import is_postgresql
+from mintmark.store.urls import is_postgresql, require_postgresql
 
 
 class Block(NamedTuple):
@@ -47,6 +47,7 @@ def open_database(url: str) -> Opened:
     """Open a database whose schema is current. Raises: SettingsError, StoreError, StoreUnavailable."""
     if not is_postgresql(url):
         return open_sqlite(database_path(url))
+    require_postgresql()
     from mintmark.store.postgresql.opening import open_postgresql  # noqa: PLC0415 - its driver is an extra
 
     return open_postgresql(url)

@@ -24,7 +24,7 @@ from mintmark.store.sqlite import (
     open_connection,
     open_writer,
 )
-from mintmark.store.urls import is_postgresql
+from mintmark.store.urls import is_postgresql, require_postgresql
 
 SchemaState = Literal["absent", "current", "old", "newer"]
 
@@ -91,6 +91,7 @@ def place_of(url: str) -> SchemaPlace:
     """Return the database that a URL names. Raises: SettingsError."""
     if not is_postgresql(url):
         return FileSchema(database_path(url))
+    require_postgresql()
     from mintmark.store.postgresql.schema import ServerSchema  # noqa: PLC0415 - its driver is an extra
 
     return ServerSchema(url)

@@ -5,6 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from mintmark.protocol.errors import SettingsError
+
+EXTRA: Final = (
+    "database_url: PostgreSQL needs the extra postgresql; install it with: pip install 'mintmark[postgresql]'"
+)
+
 SCHEMES: Final = ("postgresql://", "postgres://")
 HOST: Final = r"(?:\[[0-9A-Fa-f:]+\]|[\w.-]*)(?::\d+)?"
 PLACE: Final = rf"({HOST}(?:,{HOST})*(?:/[\w.-]*)?)(?:\?[^@]*)?"
@@ -27,3 +33,11 @@ def show_url(url: str) -> str:
         return HIDDEN
     user, place = found.groups()
     return f"postgresql://{user}@{place}" if user else f"postgresql://{place}"
+
+
+def require_postgresql() -> None:
+    """Make sure that the driver is there. Raises: SettingsError, which names the extra."""
+    try:
+        import psycopg  # noqa: F401, PLC0415 - an extra that may not be there
+    except ImportError as error:
+        raise SettingsError(EXTRA) from error

@@ -1,0 +1,36 @@
+"""A store on PostgreSQL, put together."""
+
+from __future__ import annotations
+
+from mintmark.store.batching import GroupCommit
+from mintmark.store.opening import Opened
+from mintmark.store.postgresql.connection import open_engine
+from mintmark.store.postgresql.leadership import SessionLeadership
+from mintmark.store.postgresql.listening import Listener
+from mintmark.store.postgresql.reading import PooledReader
+from mintmark.store.postgresql.writing import ServerSession, open_server_block
+
+
+class NoLog:
+    """Implements `session.LogKeeper`: the server's checkpoints are its own affair."""
+
+    def begin(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def open_postgresql(url: str) -> Opened:
+    """Open a database whose schema is current. Raises: SettingsError."""
+    engine = open_engine(url)
+    listener = Listener(url)
+    return Opened(
+        PooledReader(engine),
+        GroupCommit(ServerSession(engine, listener)),
+        SessionLeadership(engine),
+        listener,
+        NoLog(),
+        lambda: open_server_block(engine, listener),
+        None,
+    )

@@ -1,0 +1,117 @@
+"""Reads of PostgreSQL: in a few threads, each with a connection of its own, for the event loop must not wait."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from mintmark.protocol.errors import StoreError, StoreUnavailable
+from mintmark.store.faults import read_fault
+from mintmark.store.postgresql.connection import Link
+from mintmark.store.session import OPENED_ELSEWHERE
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+THREADS: Final = 4
+MAX_WAITING: Final = 1000
+"""Reads that may wait for a thread. Behind so many the answer would come too late to be of use."""
+MAX_WAIT_S: Final = 10.0
+
+
+class PooledReader:
+    """Implements `reading.Reader`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mintmark-reader")
+        self._own = threading.local()
+        self._links: list[Link] = []
+        self._process = os.getpid()
+        self._in_hand = 0
+
+    async def run(
+        self,
+        read: Callable[Concatenate[Connection, Given], Result],
+        /,
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Result:
+        """Return what `read` returns, given a connection. Raises: StoreUnavailable, StoreError."""
+        if self._process != os.getpid():
+            raise StoreError(OPENED_ELSEWHERE)
+        if self._in_hand >= MAX_WAITING:
+            raise StoreUnavailable("too many reads are waiting")
+        self._in_hand += 1
+        try:
+            reading = asyncio.get_running_loop().run_in_executor(
+                self._pool, self._read, lambda connection: read(connection, *args, **kwargs)
+            )
+            return await asyncio.wait_for(reading, MAX_WAIT_S)
+        except TimeoutError as error:
+            raise StoreUnavailable("PostgreSQL took too long to read") from error
+        except RuntimeError as error:
+            raise StoreUnavailable("the store is closed") from error
+        finally:
+            self._in_hand -= 1
+
+    def close(self) -> None:
+        """Close the connections. A second call does nothing."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for link in self._links:
+            link.drop()
+        self._engine.dispose()
+
+    def _read(self, read: Callable[[Connection], Result]) -> Result:
+        """Read; on a connection that turns out to be lost, once again on a new one."""
+        link = self._link()
+        try:
+            return read(link.live())
+        except DBAPIError as error:
+            if not link.has_lost(error):
+                raise read_fault(error) from error
+        try:
+            return read(link.live())
+        except DBAPIError as error:
+            link.has_lost(error)
+            raise read_fault(error) from error
+
+    def _link(self) -> Link:
+        if not hasattr(self._own, "link"):
+            self._own.link = Link(self._engine, only_reads=True)
+            self._links.append(self._own.link)
+        link: Link = self._own.link
+        return link
+
+
+class BlockReader:
+    """Implements `reading.Reader` in a transaction: reads what that has written, in its thread."""
+
+    def __init__(self, connection: Connection, pool: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._pool = pool
+
+    async def run(
+        self,
+        read: Callable[Concatenate[Connection, Given], Result],
+        /,
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Result:
+        """Return what `read` returns. Raises: StoreUnavailable, StoreError."""
+        work = partial(read, self._connection, *args, **kwargs)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except DBAPIError as error:
+            raise read_fault(error) from error
+
+    def close(self) -> None:
+        """Leave the connection to the transaction."""

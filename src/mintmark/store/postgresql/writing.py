@@ -1,0 +1,125 @@
+"""How a process writes to PostgreSQL: in turns, which are advisory locks, beside all other nodes.
+
+All turns of a transaction are taken at its beginning and in one order, so nobody waits for another in a circle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from mintmark.store.faults import store_faults
+from mintmark.store.opening import Block
+from mintmark.store.postgresql.connection import Link
+from mintmark.store.postgresql.listening import Listener
+from mintmark.store.postgresql.reading import BlockReader
+from mintmark.store.session import REGISTRATIONS, REVISED, Turn
+from mintmark.store.transaction import Transaction
+
+TAKE_TURNS: Final = "SELECT pg_advisory_xact_lock(turn) FROM unnest(%s::bigint[]) AS turn"
+NOT_SYNCED: Final = "SET LOCAL synchronous_commit = off"
+# Told when the transaction is committed, and not before.
+ANNOUNCE: Final = "SELECT number, pg_notify('mintmark', number::text) FROM revision"
+ANNOUNCED: Final = "announced"
+
+
+class ServerSession:
+    """Implements `session.Session`."""
+
+    def __init__(self, engine: Engine, listener: Listener) -> None:
+        self._link = Link(engine)
+        self._listener = listener
+
+    @contextmanager
+    def turn(self) -> Iterator[Connection]:
+        """Give a connection that works, as far as can be seen; others write at the same time."""
+        yield self._link.live()
+
+    @contextmanager
+    def transaction(self, turns: Collection[Turn], *, is_synced: bool) -> Iterator[None]:
+        """Begin a transaction, and end it. Raises: DBAPIError, StoreUnavailable."""
+        connection = self._link.live()
+        try:
+            begin(connection, turns, is_synced=is_synced)
+            yield
+            commit(connection)
+        except BaseException as error:
+            if not self._link.has_lost(error):
+                roll_back(connection)
+            raise
+
+    def tell(self) -> None:
+        """Let this process hear at once what the others are being told."""
+        self._listener.hear_own(self._link.live())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._link.drop()
+
+
+def begin(connection: Connection, turns: Collection[Turn], *, is_synced: bool = True) -> None:
+    """Begin a transaction that holds these turns. Raises: DBAPIError (one of them is not to be had)."""
+    connection.exec_driver_sql("BEGIN")
+    if not is_synced:
+        connection.exec_driver_sql(NOT_SYNCED)
+    take_turns(connection, turns)
+
+
+def take_turns(connection: Connection, turns: Collection[Turn]) -> None:
+    """Wait for turns, which the transaction then holds. Raises: DBAPIError."""
+    if turns:
+        connection.exec_driver_sql(TAKE_TURNS, (sorted(map(number_of, turns)),))
+
+
+def number_of(turn: Turn) -> int:
+    """Return the advisory lock of a turn. Two turns that share one wait for each other, and nothing worse."""
+    return int.from_bytes(sha256(repr(turn).encode()).digest()[:8], "big", signed=True)
+
+
+def commit(connection: Connection) -> None:
+    """End the transaction, and announce the revision if it raised it. Raises: DBAPIError."""
+    if connection.info.pop(REVISED, False):
+        connection.info[ANNOUNCED] = connection.exec_driver_sql(ANNOUNCE).one()[0]
+    connection.exec_driver_sql("COMMIT")
+
+
+def roll_back(connection: Connection) -> None:
+    """Undo the transaction; where even that fails, the server does it when the connection is closed."""
+    connection.info.pop(REVISED, None)
+    connection.info.pop(ANNOUNCED, None)
+    with suppress(DBAPIError):
+        connection.exec_driver_sql("ROLLBACK")
+
+
+@asynccontextmanager
+async def open_server_block(engine: Engine, listener: Listener) -> AsyncIterator[Block]:
+    """Begin a transaction that ends with the block, undone where that raises. Raises: StoreUnavailable.
+
+    It holds the turn of registrations. It lives in a thread of its own: none of its statements holds up the event loop.
+    """
+    link = Link(engine)
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, thread_name_prefix="mintmark-block") as pool:
+
+        async def do(call: Any) -> Any:
+            return await loop.run_in_executor(pool, call)
+
+        try:
+            with store_faults():
+                connection = await do(link.live)
+                await do(partial(begin, connection, (REGISTRATIONS,)))
+                take = partial(take_turns, connection)
+                yield Block(Transaction(connection, do, take), BlockReader(connection, pool))
+                await do(partial(commit, connection))
+                listener.hear_own(connection)
+        finally:
+            # What was not committed the server undoes.
+            await do(link.drop)
