@@ -298,6 +298,17 @@ class TestTrouble:
             assert await together.tenants.find("acme") is not None
         await hasty.close()
 
+    async def test_a_block_keeps_no_token_waiting(self, store: SqlStore, another_process: SqlStore) -> None:
+        async with store.together() as together:
+            await together.tenants.add(tenant(), [])
+            waiting = asyncio.create_task(another_process.tenants.add(tenant("b"), []))
+            await asyncio.sleep(0.05)
+            for each in (store, another_process):
+                await asyncio.wait_for(each.tokens.add([token(str(id(each)))]), 2)
+                await asyncio.wait_for(each.tokens.renew(token(f"r{id(each)}"), slot(), b"r"), 2)
+            assert not waiting.done()
+        await waiting
+
     async def test_an_error_never_tells_a_digest(self, store: SqlStore) -> None:
         await store.tokens.add([token("a")])
         for call in (store.tokens.add([token("a")]), store.tokens.add_reusable(token("a"), slot(), b"a", NOW)):

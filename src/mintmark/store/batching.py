@@ -176,9 +176,9 @@ class GroupCommit:
         batch = [first]
         # Gathered in its turn: what came while another process committed shares this commit.
         try:
-            with self._session.turn() as connection:
+            with self._session.waited():
                 batch = self._claim(self._gather(first))
-                outcomes = self._settle(connection, batch)
+                outcomes = self._settle(batch)
                 # Before the callers are told: what they do next finds every process told.
                 self._session.tell()
                 return outcomes
@@ -207,33 +207,33 @@ class GroupCommit:
                 job.is_begun = True
         return batch
 
-    def _settle(self, connection: Connection, batch: Sequence[Job], tries: int = MAX_TRIES) -> list[Outcome]:
+    def _settle(self, batch: Sequence[Job], tries: int = MAX_TRIES) -> list[Outcome]:
         """Commit the batch; when something in it fails, halve it until only the guilty fail."""
         if not batch:
             return []
         try:
-            results = self.measure(lambda: self._commit(connection, batch), len(batch))
+            results = self.measure(lambda: self._commit(batch), len(batch))
             return [Outcome(job, result) for job, result in zip(batch, results, strict=True)]
         except Exception as error:  # whatever it was, each caller must hear of its own end
             if tries > 1 and is_passing(error):
-                return self._settle(connection, batch, tries - 1)
-            return self._settle_failed(connection, batch, error)
+                return self._settle(batch, tries - 1)
+            return self._settle_failed(batch, error)
 
-    def _settle_failed(self, connection: Connection, batch: Sequence[Job], error: Exception) -> list[Outcome]:
+    def _settle_failed(self, batch: Sequence[Job], error: Exception) -> list[Outcome]:
         is_unavailable = isinstance(read_error(error), StoreUnavailable)
         if len(batch) == 1 or is_unavailable:
             return [Outcome(job, None, read_error(error)) for job in batch]
         middle = len(batch) // 2
-        return self._settle(connection, batch[:middle]) + self._settle(connection, batch[middle:])
+        return self._settle(batch[:middle]) + self._settle(batch[middle:])
 
-    def _commit(self, connection: Connection, batch: Sequence[Job]) -> list[object]:
+    def _commit(self, batch: Sequence[Job]) -> list[object]:
         """Write the batch in one transaction; return the results in order. Raises: DBAPIError, a job's."""
         rows = [row for job in batch for row in job.rows]
         if len(rows) <= MAX_ROWS and all(job.work is None for job in batch):
-            add_tokens(connection, rows)
+            add_tokens(self._session.live(), rows)
             return [None] * len(batch)
         turns = {turn for job in batch for turn in job.turns}
-        with self._session.transaction(turns, is_synced=any(job.is_synced for job in batch)):
+        with self._session.transaction(turns, is_synced=any(job.is_synced for job in batch)) as connection:
             add_tokens(connection, rows)
             return [job.work(connection) if job.work else None for job in batch]
 

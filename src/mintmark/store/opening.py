@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mintmark.store.batching import GroupCommit
 from mintmark.store.bell import FileBell
 from mintmark.store.checkpoints import Checkpoints
 from mintmark.store.faults import store_faults
-from mintmark.store.interface import Leadership
+from mintmark.store.interface import Leadership, Writer
 from mintmark.store.leadership import FileLeadership
 from mintmark.store.reading import InlineReader, Reader
 from mintmark.store.session import Bell, LogKeeper
@@ -22,6 +22,14 @@ from mintmark.store.sqlite_session import SqliteSession
 from mintmark.store.transaction import Transaction
 from mintmark.store.upkeep import Shrink
 from mintmark.store.urls import is_postgresql, require_postgresql
+from mintmark.store.writing import Committing
+
+
+class Committer(Committing, Writer, Protocol):
+    """What writes in a process."""
+
+    async def close(self) -> None:
+        """Finish what waits, and let go of the database."""
 
 
 class Block(NamedTuple):
@@ -35,7 +43,7 @@ class Opened(NamedTuple):
     """What all views of a store share."""
 
     reader: Reader
-    commit: GroupCommit
+    commit: Committer
     leadership: Leadership
     bell: Bell
     checkpoints: LogKeeper

@@ -22,20 +22,23 @@ REGISTRATIONS: Final[Turn] = ("registrations",)
 class Session(Protocol):
     """The connection that writes, used from one thread."""
 
-    def turn(self) -> AbstractContextManager[Connection]:
-        """Give the connection for the time of a batch. Raises: StoreUnavailable."""
+    def waited(self) -> AbstractContextManager[None]:
+        """Wait until this process may write at all; it may for the time of the block. Raises: StoreUnavailable."""
 
-    def transaction(self, turns: Collection[Turn], *, is_synced: bool) -> AbstractContextManager[None]:
-        """Give a transaction that holds these turns, committed at the end of the block, or undone where it raises.
+    def live(self) -> Connection:
+        """Return the connection, in autocommit. Raises: StoreUnavailable."""
+
+    def transaction(self, turns: Collection[Turn], *, is_synced: bool) -> AbstractContextManager[Connection]:
+        """Give the connection in a transaction that holds these turns: committed at the end, undone where it raises.
 
         Args:
             is_synced: False: the end does not wait for the disk.
 
-        Raises: DBAPIError.
+        Raises: DBAPIError, StoreUnavailable.
         """
 
     def tell(self) -> None:
-        """Tell every process if what was committed last is to be told of. Called before the callers are."""
+        """Tell of what was committed, if it is to be told of. Called before the callers are; it never fails."""
 
     def close(self) -> None:
         """Let go of the database."""

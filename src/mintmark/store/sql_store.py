@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mintmark.store.audit import SqlAudit
-from mintmark.store.batching import GroupCommit
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
 from mintmark.store.idempotency import SqlIdempotency
+from mintmark.store.interface import Writer
 from mintmark.store.keys import SqlKeys
 from mintmark.store.opening import Opened, open_database
 from mintmark.store.records import Act
@@ -55,7 +55,7 @@ class SqlStore:
         return cls(opened, Writing(opened.commit))
 
     @property
-    def writer(self) -> GroupCommit:
+    def writer(self) -> Writer:
         """What writes, for who looks at it from outside."""
         return self._opened.commit
 

@@ -22,20 +22,22 @@ class SqliteSession:
         self._lock = lock
         self._bell = bell
 
-    @contextmanager
-    def turn(self) -> Iterator[Connection]:
-        """Hold the lock. Raises: StoreUnavailable."""
-        with self._lock:
-            yield self.connection
+    def waited(self) -> WriteLock:
+        """Return the lock, to be held for a block. Raises: StoreUnavailable."""
+        return self._lock
+
+    def live(self) -> Connection:
+        """Return the connection."""
+        return self.connection
 
     @contextmanager
-    def transaction(self, turns: Collection[Turn] = (), *, is_synced: bool = True) -> Iterator[None]:
+    def transaction(self, turns: Collection[Turn] = (), *, is_synced: bool = True) -> Iterator[Connection]:
         """Begin a transaction, and end it. Raises: DBAPIError."""
         if not is_synced:
             self.connection.exec_driver_sql(UNSYNCED)
         try:
             self.connection.exec_driver_sql(BEGIN)
-            yield
+            yield self.connection
             self.connection.exec_driver_sql("COMMIT")
         except BaseException:
             # First of all: nothing can be set inside a transaction.

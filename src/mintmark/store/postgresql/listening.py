@@ -12,12 +12,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
-from sqlalchemy import Connection
 
 from mintmark.store.postgresql.connection import connect
 
 LISTEN: Final = "LISTEN mintmark"
-ANNOUNCED: Final = "announced"
 PAUSE_S: Final = 1.0
 """Before it is tried again to connect."""
 FIRST_WAIT_S: Final = 2.0
@@ -48,12 +46,6 @@ class Listener:
         """Take note of a revision."""
         with self._changing:
             self._number = max(self._number, number)
-
-    def hear_own(self, connection: Connection) -> None:
-        """Take note of the revision that was committed on this connection last, if it was a new one."""
-        number = connection.info.pop(ANNOUNCED, None)
-        if number is not None:
-            self.hear(number)
 
     def close(self) -> None:
         """Listen no more. A second call does nothing."""

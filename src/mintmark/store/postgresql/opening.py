@@ -5,6 +5,7 @@ from __future__ import annotations
 from mintmark.store.batching import GroupCommit
 from mintmark.store.opening import Opened
 from mintmark.store.postgresql.connection import open_engine
+from mintmark.store.postgresql.lanes import Lanes
 from mintmark.store.postgresql.leadership import SessionLeadership
 from mintmark.store.postgresql.listening import Listener
 from mintmark.store.postgresql.reading import PooledReader
@@ -27,7 +28,7 @@ def open_postgresql(url: str) -> Opened:
     listener = Listener(url)
     return Opened(
         PooledReader(engine),
-        GroupCommit(ServerSession(engine, listener)),
+        Lanes(*(GroupCommit(ServerSession(engine, listener)) for _ in range(2))),
         SessionLeadership(engine),
         listener,
         NoLog(),

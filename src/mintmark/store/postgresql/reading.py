@@ -52,16 +52,19 @@ class PooledReader:
             raise StoreUnavailable("too many reads are waiting")
         self._in_hand += 1
         try:
-            reading = asyncio.get_running_loop().run_in_executor(
-                self._pool, self._read, lambda connection: read(connection, *args, **kwargs)
+            return await asyncio.wait_for(
+                self._submit(lambda connection: read(connection, *args, **kwargs)), MAX_WAIT_S
             )
-            return await asyncio.wait_for(reading, MAX_WAIT_S)
         except TimeoutError as error:
             raise StoreUnavailable("PostgreSQL took too long to read") from error
-        except RuntimeError as error:
-            raise StoreUnavailable("the store is closed") from error
         finally:
             self._in_hand -= 1
+
+    def _submit(self, read: Callable[[Connection], Result]) -> asyncio.Future[Result]:
+        try:
+            return asyncio.get_running_loop().run_in_executor(self._pool, self._read, read)
+        except RuntimeError as error:
+            raise StoreUnavailable("the store is closed") from error
 
     def close(self) -> None:
         """Close the connections. A second call does nothing."""

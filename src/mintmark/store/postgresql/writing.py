@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final
@@ -28,7 +28,6 @@ TAKE_TURNS: Final = "SELECT pg_advisory_xact_lock(turn) FROM unnest(%s::bigint[]
 NOT_SYNCED: Final = "SET LOCAL synchronous_commit = off"
 # Told when the transaction is committed, and not before.
 ANNOUNCE: Final = "SELECT number, pg_notify('mintmark', number::text) FROM revision"
-ANNOUNCED: Final = "announced"
 
 
 class ServerSession:
@@ -37,20 +36,24 @@ class ServerSession:
     def __init__(self, engine: Engine, listener: Listener) -> None:
         self._link = Link(engine)
         self._listener = listener
+        self._revision = 0
+
+    def waited(self) -> AbstractContextManager[None]:
+        """Wait for nobody: others write at the same time."""
+        return nullcontext()
+
+    def live(self) -> Connection:
+        """Return a connection that works, as far as can be seen. Raises: StoreUnavailable."""
+        return self._link.live()
 
     @contextmanager
-    def turn(self) -> Iterator[Connection]:
-        """Give a connection that works, as far as can be seen; others write at the same time."""
-        yield self._link.live()
-
-    @contextmanager
-    def transaction(self, turns: Collection[Turn], *, is_synced: bool) -> Iterator[None]:
+    def transaction(self, turns: Collection[Turn], *, is_synced: bool) -> Iterator[Connection]:
         """Begin a transaction, and end it. Raises: DBAPIError, StoreUnavailable."""
         connection = self._link.live()
         try:
             begin(connection, turns, is_synced=is_synced)
-            yield
-            commit(connection)
+            yield connection
+            self._revision = commit(connection) or self._revision
         except BaseException as error:
             if not self._link.has_lost(error):
                 roll_back(connection)
@@ -58,7 +61,7 @@ class ServerSession:
 
     def tell(self) -> None:
         """Let this process hear at once what the others are being told."""
-        self._listener.hear_own(self._link.live())
+        self._listener.hear(self._revision)
 
     def close(self) -> None:
         """Close the connection."""
@@ -84,17 +87,17 @@ def number_of(turn: Turn) -> int:
     return int.from_bytes(sha256(repr(turn).encode()).digest()[:8], "big", signed=True)
 
 
-def commit(connection: Connection) -> None:
-    """End the transaction, and announce the revision if it raised it. Raises: DBAPIError."""
-    if connection.info.pop(REVISED, False):
-        connection.info[ANNOUNCED] = connection.exec_driver_sql(ANNOUNCE).one()[0]
+def commit(connection: Connection) -> int:
+    """End the transaction; announce the revision if it raised it, and return that, else 0. Raises: DBAPIError."""
+    is_revised = connection.info.pop(REVISED, False)
+    revision: int = connection.exec_driver_sql(ANNOUNCE).one()[0] if is_revised else 0
     connection.exec_driver_sql("COMMIT")
+    return revision
 
 
 def roll_back(connection: Connection) -> None:
     """Undo the transaction; where even that fails, the server does it when the connection is closed."""
     connection.info.pop(REVISED, None)
-    connection.info.pop(ANNOUNCED, None)
     with suppress(DBAPIError):
         connection.exec_driver_sql("ROLLBACK")
 
@@ -118,8 +121,7 @@ async def open_server_block(engine: Engine, listener: Listener) -> AsyncIterator
                 await do(partial(begin, connection, (REGISTRATIONS,)))
                 take = partial(take_turns, connection)
                 yield Block(Transaction(connection, do, take), BlockReader(connection, pool))
-                await do(partial(commit, connection))
-                listener.hear_own(connection)
+                listener.hear(await do(partial(commit, connection)))
         finally:
             # What was not committed the server undoes.
             await do(link.drop)
