@@ -135,8 +135,8 @@ class Link:
 
     def has_lost(self, error: BaseException) -> bool:
         """Tell whether it was the connection that failed, and then forget it."""
-        is_lost = self._connection is not None and driver(self._connection).closed
-        is_lost = is_lost or (isinstance(error, DBAPIError) and error.connection_invalidated)
+        is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
+        is_lost = is_lost or (self._connection is not None and is_closed(self._connection))
         if is_lost:
             self.drop()
         return is_lost
@@ -164,9 +164,14 @@ def driver(connection: Connection) -> psycopg.Connection[Any]:
     return found  # type: ignore[no-any-return]
 
 
+def is_closed(connection: Connection) -> bool:
+    """Tell whether it is known that a connection is of no use. Of an invalidated one nothing may be asked."""
+    return connection.closed or connection.invalidated or bool(driver(connection).closed)
+
+
 def is_alive(connection: Connection) -> bool:
     """Tell whether an idle connection is of use. It costs the server nothing while nothing has come from there."""
-    if connection.closed or connection.invalidated or driver(connection).closed:
+    if is_closed(connection):
         return False
     if not select.select([driver(connection).fileno()], [], [], 0)[0]:
         return True

@@ -58,4 +58,5 @@ class Lanes:
 
     @measure.setter
     def measure(self, measure: Measure) -> None:
+        """Put another in its place."""
         self._tokens.measure = measure
