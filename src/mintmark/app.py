@@ -21,6 +21,7 @@ from mintmark.api.omada.server import OpenApi
 from mintmark.api.registration import RegistrationEndpoint
 from mintmark.api.server import MOUNTED_AT, ManagementApi
 from mintmark.api.table import TABLE
+from mintmark.api.wso2_registration import Wso2Registration
 from mintmark.authentication.authenticate import Authenticator
 from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.authentication.clients import ClientDirectory
@@ -75,11 +76,13 @@ class Application:
             keyed_hash=administration.keyed_hash,
             clock=clock,
         )
+        callers = Callers(administration, verifier)
+        wso2 = Wso2Registration(administration, callers, authenticator)
         self._endpoints = {
             **self.observation.make_endpoints(parts),
-            "registration": RegistrationEndpoint(administration),
+            "registration": RegistrationEndpoint(administration, {"wso2": wso2}),
         }
-        api = ManagementApi(TABLE, Callers(administration, verifier), administration)
+        api = ManagementApi(TABLE, callers, administration)
         open_api = OpenApi(administration, verifier, self)
         self._mounts: Sequence[Mount] = [
             *((path, api) for path in MOUNTED_AT),

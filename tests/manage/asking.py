@@ -13,7 +13,7 @@ from tests.endpoints.in_process import SECRET
 from tests.endpoints.servers import Answer
 from tests.manage.world import World
 
-WHOLE: Final = {
+WHOLE: Final[Mapping[str, Mapping[str, Any]]] = {
     "createTenant": {"tenant_id": "new", "dialect": "oauth2", "issuer": "https://id.example/t/new"},
     "changeTenant": {"token_rules": {"alg": "ES256", "lifetime_s": 60}},
     "runBatch": {"actions": [{"method": "GET", "path": "/api/v1/tenants"}], "interrupt": False},

@@ -154,7 +154,7 @@ async def test_every_versioned_operation_minds_if_match(world: World, operation:
 @pytest.mark.rfc("9110", "13.1.2")
 async def test_what_is_known_already_is_not_sent_again(world: World, token: str):
     for path in ("/tenants/own", "/tenants/own/scopes", f"{CLIENTS}/manager"):
-        etag = (await world.call("GET", path, token)).header("etag")
+        etag = (await world.call("GET", path, token)).header("etag") or ""
         for known in (etag, f'"x", W/{etag}', "*"):
             answer = await world.call("GET", path, token, if_none_match=known)
             assert (answer.status, answer.body, answer.header("etag")) == (304, b"", etag)
