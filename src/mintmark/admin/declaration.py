@@ -100,13 +100,16 @@ def read_declaration(file: pathlib.Path) -> Declaration:
     """Read a file. Raises: DeclarationRefused."""
     try:
         text = file.read_text("utf-8")
-        read = tomllib.loads(text)
     except OSError as error:
         raise DeclarationRefused(f"{file}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DeclarationRefused(f"{file}: not UTF-8") from error
+    try:
+        read = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise DeclarationRefused(f"{file}{_place_in(error)}: not a TOML file: {error}") from error
+        told = LINE_TOLD.search(str(error))
+        line = told[1] if told else len(text.splitlines())
+        raise DeclarationRefused(f"{file}:{line}: not a TOML file: {error}") from error
     reader = _Reader()
     given = reader.members((), read, {"tenants": _table})
     tenants = tuple(_read_tenant(reader, *one) for one in reader.records(("tenants",), given.get("tenants", {})))
@@ -114,11 +117,6 @@ def read_declaration(file: pathlib.Path) -> Declaration:
     if reader.faults:
         raise declaration.refuse(reader.faults)
     return declaration
-
-
-def _place_in(error: tomllib.TOMLDecodeError) -> str:
-    found = LINE_TOLD.search(str(error))
-    return f":{found[1]}" if found else ""
 
 
 class _Wrong(ValueError):
