@@ -324,7 +324,7 @@ DEPLOYMENT_FACT: Final = Table(
 )
 
 # No foreign key to a tenant: the log outlives what it tells of.
-# The columns stand in the order of `AuditRecord`'s fields.
+# `body`, which may be long, stands last: who needs the hashes alone then reads no further.
 AUDIT_RECORD: Final = Table(
     "audit_record",
     METADATA,
@@ -337,9 +337,9 @@ AUDIT_RECORD: Final = Table(
     Column("source", Text, nullable=False),
     Column("token", Text, nullable=False),
     Column("correlation_id", Text, nullable=False),
-    Column("body", Text, nullable=False),
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    Column("body", Text, nullable=False),
     PrimaryKeyConstraint("seq"),
     Index(None, "tenant_id", "seq"),
 )

@@ -252,9 +252,9 @@ def create_audit_log() -> None:
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("token", sa.Text, nullable=False),
         sa.Column("correlation_id", sa.Text, nullable=False),
-        sa.Column("body", sa.Text, nullable=False),
         sa.Column("previous", sa.LargeBinary, nullable=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_audit_record"),
     )
     op.create_index("ix_audit_record_tenant_id_seq", "audit_record", ["tenant_id", "seq"])
