@@ -15,19 +15,14 @@ from mintmark.authentication.authenticate import Authenticator
 from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.authentication.clients import ClientDirectory
 from mintmark.authentication.throttle import FailureThrottle
-from mintmark.endpoints.authorization import AuthorizationEndpoint
-from mintmark.endpoints.check import CheckEndpoint
-from mintmark.endpoints.introspection import IntrospectionEndpoint
-from mintmark.endpoints.jwks import JwksEndpoint
-from mintmark.endpoints.metadata import MetadataEndpoint, ResourceMetadataEndpoint
-from mintmark.endpoints.protection import Protection
-from mintmark.endpoints.revocation import RevocationEndpoint
-from mintmark.endpoints.route import Endpoint, ServedTenant
-from mintmark.endpoints.token import TokenEndpoint
+from mintmark.endpoints.parts import Parts
+from mintmark.endpoints.route import ServedTenant
 from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.http.asgi import AsgiApp
 from mintmark.http.proxy import ProxyTrust, parse_networks
 from mintmark.http.router import Router
+from mintmark.metrics.board import Board
+from mintmark.observation import Observation, Watched
 from mintmark.protocol.errors import SettingsError
 from mintmark.settings import Settings
 from mintmark.store.records import ClientRecord, TenantRecord
@@ -41,49 +36,51 @@ log = structlog.get_logger()
 class Application:
     """One process's endpoints and what they stand on. Made by `build_application`."""
 
-    def __init__(self, settings: Settings, administration: Administration) -> None:
+    def __init__(self, settings: Settings, administration: Administration, *, board: Board, number: int) -> None:
         store, clock = administration.store, administration.clock
         self._settings = settings
         self._administration = administration
         self._verifier = SecretVerifier(administration.keyed_hash)
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
         self._keys = KeyRing(store.keys, administration.sealing_key, clock)
+        watched = Watched(self._clients, lambda: len(self._served), lambda: self._revision >= 0)
+        self.observation = Observation(settings, administration, watched, board=board, number=number)
         authenticator = Authenticator(
             self._clients,
             self._verifier,
             throttle=FailureThrottle(per_client=settings.failures_per_client, per_source=settings.failures_per_source),
             clock=clock,
         )
-        verifier = TokenVerifier(store.tokens, self._keys, administration.keyed_hash, present=self, clock=clock)
-        ledger = TokenLedger(store.tokens, administration.sealing_key)
-        self._endpoints: Mapping[str, Endpoint] = {
-            "token": TokenEndpoint(
-                authenticator, self._keys, ledger, keyed_hash=administration.keyed_hash, clock=clock
-            ),
-            "introspection": IntrospectionEndpoint(authenticator, verifier, self._keys, clock=clock),
-            "revocation": RevocationEndpoint(authenticator, verifier, ledger),
-            "check": CheckEndpoint(Protection(verifier)),
-            "jwks": JwksEndpoint(self._keys),
-            "metadata": MetadataEndpoint(),
-            "resource_metadata": ResourceMetadataEndpoint(),
-            "authorization": AuthorizationEndpoint(),
-        }
-        self._router = Router(())
+        parts = Parts(
+            authenticator=authenticator,
+            verifier=TokenVerifier(store.tokens, self._keys, administration.keyed_hash, present=self, clock=clock),
+            ledger=TokenLedger(store.tokens, administration.sealing_key),
+            keys=self._keys,
+            outcomes=self.observation.outcomes,
+            keyed_hash=administration.keyed_hash,
+            clock=clock,
+        )
+        self._endpoints = self.observation.make_endpoints(parts)
+        self.router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
-        self._apps: list[AsgiApp] = []
         self._revision = -1
         self._sign_of_change = store.deployment.sign_of_change
         self._sign = b""
         self._rests_until = 0.0
-        self._following: asyncio.Task[None] | None = None
-        self._tending: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
         trust = ProxyTrust(parse_networks(self._settings.trusted_proxies), needs_tls=needs_tls)
-        app = AsgiApp(self._router, self._endpoints, trust, present=self)
-        self._apps.append(app)
-        return app
+        seen = self.observation
+        return AsgiApp(
+            self,
+            self._endpoints,
+            trust=trust,
+            outcomes=seen.outcomes,
+            observe=seen.observe_request,
+            probes=seen.probes,
+        )
 
     def has_news(self) -> bool:
         """Tell whether there is something to take in, as far as this shows without a read."""
@@ -111,9 +108,7 @@ class Application:
         self._keys.forget()
         served = await self._load_tenants()
         self._served = {tenant.record.tenant_id: tenant for tenant in served}
-        self._router = Router(served)
-        for app in self._apps:
-            app.router = self._router
+        self.router = Router(served)
         self._revision = revision
 
     def find_tenant(self, tenant_id: str) -> tuple[TenantRecord, Rules] | None:
@@ -137,8 +132,9 @@ class Application:
 
     def follow_changes(self) -> None:
         """Begin to look for changes of other processes, and for what has to be done for all."""
-        self._following = asyncio.create_task(self._follow())
-        self._tending = asyncio.create_task(self._tend())
+        self._tasks = [
+            asyncio.create_task(work) for work in (self._follow(), self._tend(), self.observation.pulse.run())
+        ]
 
     async def _follow(self) -> None:
         while True:
@@ -164,20 +160,20 @@ class Application:
         await self._administration.store.upkeep.tend_log()
 
     async def _purge(self) -> None:
-        await purge_expired(self._administration)
+        self.observation.count_purged(await purge_expired(self._administration))
 
     async def _tend_keys(self) -> None:
         await tend_keys(self._administration, KeySchedule(self._settings.key_lifetime_s, self._settings.key_announce_s))
 
     async def close(self) -> None:
         """Let go of threads and database, what is in hand being finished first."""
-        for task in (self._following, self._tending):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         self._verifier.close()
         await self._administration.store.close()
+        await self.observation.close()
 
 
 def serve_tenant(administration: Administration, record: TenantRecord) -> ServedTenant:
@@ -196,8 +192,18 @@ async def check_tenants(administration: Administration) -> None:
         serve_tenant(administration, record)
 
 
-async def build_application(settings: Settings, administration: Administration) -> Application:
-    """Wire a process's application over an open deployment. Raises: SettingsError, StoreError."""
-    application = Application(settings, administration)
+async def build_application(
+    settings: Settings, administration: Administration, *, board: Board | None = None, number: int = 0
+) -> Application:
+    """Wire a process's application over an open deployment.
+
+    Args:
+        board: where all workers of the server show their figures; None: this process is the only one.
+        number: which of the workers this is.
+
+    Raises:
+        SettingsError, StoreError.
+    """
+    application = Application(settings, administration, board=board or Board(1), number=number)
     await application.refresh()
     return application

@@ -62,12 +62,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Seconds for which a signing key is published before it signs; at least 360, key sets being kept for 300."""
     upkeep_interval_s: float = 5.0
     """Seconds between looks for what has expired and for keys whose turn has come."""
+    shutdown_delay_s: float = 0.0
+    """Seconds after SIGTERM or SIGINT in which /readyz says no and requests are still taken, for load balancers."""
     shutdown_grace_s: float = 10.0
-    """Seconds that requests in hand may take to finish after SIGTERM or SIGINT."""
+    """Seconds that requests in hand may take to finish after that."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_format: str = "text"
     """text or json."""
+    log_requests: bool = False
+    """Whether each issued token is logged, too."""
+    metrics_listen: str = "http://127.0.0.1:9464"
+    """Address of metrics and probes, for whoever reaches it; empty: none."""
+    otlp_endpoint: str = ""
+    """URL of an OpenTelemetry collector that takes OTLP over HTTP (`http://127.0.0.1:4318`); empty: no traces."""
+    trace_sample_ratio: float = 0.1
+    """Share of the requests that is traced, from 0 to 1."""
 
     @property
     def database(self) -> str:
@@ -171,6 +181,7 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ("refresh_interval_s", 0.05 <= settings.refresh_interval_s <= 60, "from 0.05 to 60 seconds"),
         ("failures_per_client", settings.failures_per_client >= 1, "1 or more"),
         ("failures_per_source", settings.failures_per_source >= 1, "1 or more"),
+        ("shutdown_delay_s", 0 <= settings.shutdown_delay_s <= 3600, "from 0 to 3600 seconds"),
         ("shutdown_grace_s", 0 <= settings.shutdown_grace_s <= 3600, "from 0 to 3600 seconds"),
         ("key_announce_s", settings.key_announce_s >= MIN_ANNOUNCE_S, f"{MIN_ANNOUNCE_S} seconds or more"),
         (
@@ -181,8 +192,15 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ("upkeep_interval_s", 0.05 <= settings.upkeep_interval_s <= 3600, "from 0.05 to 3600 seconds"),
         ("log_level", settings.log_level in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"),
         ("log_format", settings.log_format in {"text", "json"}, "text or json"),
+        ("otlp_endpoint", is_url(settings.otlp_endpoint), "a URL, http:// or https://, or empty"),
+        ("trace_sample_ratio", 0 <= settings.trace_sample_ratio <= 1, "from 0 to 1"),
         ("listen", bool(settings.listen), "at least one address"),
     ]
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is the URL of a server, or empty."""
+    return not text or re.fullmatch(r"https?://[^/\s]+\S*", text) is not None
 
 
 def _read_path(wanted: type, value: Any) -> Any:

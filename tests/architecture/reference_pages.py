@@ -1,4 +1,4 @@
-"""The parts of the pages that are written from the code: the settings, the reasons and each dialect's answers.
+"""The parts of the pages that are written from the code: settings, metrics, reasons and each dialect's answers.
 
 A part stands between two comments: `<!-- written: NAME -->` and `<!-- end of NAME -->`.
 """
@@ -16,6 +16,7 @@ from mintmark import settings
 from mintmark.dialects.catalogue import load_dialects
 from mintmark.dialects.codec import Dialect
 from mintmark.endpoints.check import with_telling_status
+from mintmark.metrics.catalogue import FAMILIES
 from mintmark.protocol.errors import REASONS
 
 COMMAND = "python -m tests.architecture.reference_pages"
@@ -55,6 +56,11 @@ def _default(name: str) -> str:
     if value is None or value in ("", ()):
         return "none"
     return ", ".join(f"`{one}`" for one in (value if isinstance(value, tuple) else (value,)))
+
+
+def metrics_table() -> str:
+    rows = [(f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), one.text) for one in FAMILIES]
+    return _table(("metric", "kind", "labels", "meaning"), rows)
 
 
 def reasons_table() -> str:
@@ -108,6 +114,7 @@ def _table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 PARTS: dict[str, dict[str, Callable[[], str]]] = {
     "running.md": {"settings": settings_table},
+    "metrics.md": {"metrics": metrics_table},
     "errors.md": {
         "reasons": reasons_table,
         **{f"answers of {name}": answers_of(dialect) for name, dialect in load_dialects().items()},

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 MINTMARK = Path(sys.executable).with_name("mintmark")
 PATIENCE_S = 30.0
@@ -104,7 +104,7 @@ class Server:
             raise AssertionError(f"the server did not start:\n{self.log}")
         return process
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

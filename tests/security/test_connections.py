@@ -31,7 +31,7 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(capacity, "MAX_CONNECTIONS", ROOM)
     listening = socket.create_server(("127.0.0.1", 0))
-    server = HttpServer([Binding(listening, None, answer)])  # type: ignore[arg-type]
+    server = HttpServer([Binding(listening, None, answer)])
     await server.start()
     yield listening.getsockname()[1]
     await server.stop(1)

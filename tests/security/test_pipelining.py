@@ -44,7 +44,7 @@ def gate() -> Gate:
 @pytest_asyncio.fixture
 async def port(gate: Gate) -> AsyncIterator[int]:
     listening = socket.create_server(("127.0.0.1", 0))
-    server = HttpServer([Binding(listening, None, gate)])  # type: ignore[arg-type]
+    server = HttpServer([Binding(listening, None, gate)])
     await server.start()
     yield listening.getsockname()[1]
     gate.opened.set()

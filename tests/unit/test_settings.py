@@ -74,6 +74,11 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "shutdown_grace_s": ("0", 0.0),
     "log_level": ("warning", "warning"),
     "log_format": ("json", "json"),
+    "shutdown_delay_s": ("5", 5.0),
+    "log_requests": ("true", True),
+    "metrics_listen": ("", ""),
+    "otlp_endpoint": ("http://127.0.0.1:4318", "http://127.0.0.1:4318"),
+    "trace_sample_ratio": ("0.5", 0.5),
 }
 
 
@@ -96,6 +101,14 @@ BOUNDS: list[tuple[str, list[object], list[object], str]] = [
     ("failures_per_client", [1], [0], "must be 1 or more"),
     ("failures_per_source", [1], [0], "must be 1 or more"),
     ("shutdown_grace_s", [0, 3600], [-0.1, 3601], "must be from 0 to 3600 seconds"),
+    ("shutdown_delay_s", [0, 3600], [-0.1, 3601], "must be from 0 to 3600 seconds"),
+    (
+        "otlp_endpoint",
+        ['""', '"http://127.0.0.1:4318"', '"https://otel.example/v1/traces"'],
+        ['"127.0.0.1:4318"', '"http://"', '"grpc://collector"'],
+        "must be a URL, http:// or https://, or empty",
+    ),
+    ("trace_sample_ratio", [0, 0.5, 1], [-0.1, 1.1, "nan"], "must be from 0 to 1"),
     ("log_level", ['"debug"', '"error"'], ['"DEBUG"', '"loud"'], "must be one of debug, info, warning, error"),
     ("log_format", ['"text"', '"json"'], ['"xml"'], "must be text or json"),
     ("listen", ['["http://127.0.0.1:1"]'], ["[]"], "must be at least one address"),

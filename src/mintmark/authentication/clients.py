@@ -51,6 +51,10 @@ class ClientDirectory:
         self._at_hand: BoundedMemory[ClientRecord] = BoundedMemory(min(AT_HAND, capacity))
         self._packed: BoundedMemory[bytes] = BoundedMemory(capacity)
         self._era = 0
+        self.hits = 0
+        """Clients that came from memory."""
+        self.misses = 0
+        """Clients that the store was asked for."""
 
     def forget(self) -> None:
         """Drop everything kept, because the store changed."""
@@ -72,14 +76,17 @@ class ClientDirectory:
         key = _key_of(tenant_id, client_id)
         client = self._at_hand.get(key)
         if client is not None:
+            self.hits += 1
             return client
         packed = self._packed.get(key)
         if packed is not None:
+            self.hits += 1
             client = _unpack(packed)
             self._at_hand.put(key, client)
             return client
         if not is_client_id(client_id):
             return None
+        self.misses += 1
         era = self._era
         client = await self._store.find(tenant_id, client_id)
         if client is not None and era == self._era:

@@ -8,10 +8,11 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import structlog
 import uvloop
 
 from mintmark.admin.demo import DEMO, DEMO_LISTENERS, load_demo
@@ -22,17 +23,30 @@ from mintmark.http.capacity import raise_file_limit
 from mintmark.http.certificate import ensure_certificate
 from mintmark.http.listeners import Listener, bind_sockets, is_loopback, load_tls, parse_listener
 from mintmark.http.proxy import parse_networks
-from mintmark.http.serving import Binding, HttpServer
+from mintmark.http.serving import AsgiCall, Binding, HttpServer
 from mintmark.http.supervisor import STOP_SIGNALS, RunWorker, Supervisor
 from mintmark.logs import configure_logs
+from mintmark.metrics.board import Board
+from mintmark.observation import require_telemetry
 from mintmark.protocol.errors import SettingsError
-from mintmark.settings import Settings
+from mintmark.settings import FIELDS, Settings
+
+log = structlog.get_logger()
 
 BoundListener = tuple[Listener, list[list[socket.socket]]]
+OwnSockets = tuple[Listener, list[socket.socket]]
 CERTIFICATE: Final = "localhost.crt"
 PRIVATE_KEY: Final = "localhost.key"
 GC_THRESHOLD: Final = 20_000
 """New container objects before a collection; Python begins one every 700, some 20 requests."""
+
+
+class Worker(NamedTuple):
+    """One worker: its settings, which one it is, and where all show their figures."""
+
+    settings: Settings
+    number: int
+    board: Board
 
 
 def add_parser(parsers: Any) -> None:
@@ -63,23 +77,26 @@ def run(arguments: argparse.Namespace) -> int:
     raise_file_limit()
     listeners = [parse_listener(text) for text in settings.listen]
     _require_safe(listeners, settings, is_demo=arguments.demo)
+    if settings.otlp_endpoint:
+        require_telemetry()
     bound: list[BoundListener] = [(listener, bind_sockets(listener, settings.workers)) for listener in listeners]
     # Who reads that Ctrl-C stops it may press it: the signals wait until there is a handler for them. They wait from
     # here on, because a thread that the preparation started would take them while it ends.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     asyncio.run(_prepare(settings, is_demo=arguments.demo))
-    if any(listener.is_tls for listener in listeners):
+    metrics = _bind_metrics(settings, is_demo=arguments.demo)
+    if any(listener.is_tls for listener in [*listeners, *(one for one, _ in metrics)]):
         load_tls(settings.tls_certificate, settings.tls_private_key)
-    for _, by_worker in bound:
+    for _, by_worker in [*bound, *metrics]:
         for sockets in by_worker:
             for one in sockets:
                 # From here on connections queue: the lines printed below work at once.
                 one.listen(2048)
     _announce(listeners, is_demo=arguments.demo)
-    run_worker = _worker_of(settings, bound)
+    run_worker = _worker_of(settings, bound, metrics)
     if settings.workers == 1:
         return run_worker(0, None)
-    return Supervisor(run_worker, settings.workers, settings.shutdown_grace_s).run()
+    return Supervisor(run_worker, settings.workers, settings.shutdown_delay_s + settings.shutdown_grace_s).run()
 
 
 def _read_serve_settings(arguments: argparse.Namespace) -> Settings:
@@ -115,6 +132,25 @@ def _require_safe(listeners: Sequence[Listener], settings: Settings, *, is_demo:
             )
 
 
+def _bind_metrics(settings: Settings, *, is_demo: bool) -> list[BoundListener]:
+    """Bind the metrics listener: one socket, from which any worker takes a connection, for each tells of all.
+
+    The default address may be another server's on this machine: then this one goes without, and says so.
+    """
+    if not settings.metrics_listen:
+        return []
+    try:
+        listener = parse_listener(settings.metrics_listen, "metrics_listen")
+        if is_demo and not is_loopback(listener.host):
+            raise SettingsError(f"metrics_listen: {listener.url}: the demo listens on loopback addresses only")
+        return [(listener, bind_sockets(listener, 1))]
+    except SettingsError as error:
+        if settings.metrics_listen != FIELDS["metrics_listen"].default:
+            raise
+        log.warning("metrics_not_served", error=str(error), hint="set metrics_listen to another address, or to nothing")
+        return []
+
+
 async def _prepare(settings: Settings, *, is_demo: bool) -> None:
     """Find every fault of the deployment before the first worker runs, and load the demo."""
     administration = await (initialize(settings) if is_demo else open_deployment(settings))
@@ -139,11 +175,15 @@ def _announce(listeners: Sequence[Listener], *, is_demo: bool) -> None:
     sys.stdout.flush()
 
 
-def _worker_of(settings: Settings, bound: Sequence[BoundListener]) -> RunWorker:
+def _worker_of(settings: Settings, bound: Sequence[BoundListener], metrics: Sequence[BoundListener]) -> RunWorker:
+    # Made before the workers are forked: they share it.
+    board = Board(settings.workers)
+
     def run_worker(number: int, lifeline: int | None) -> int:
         sockets = [(listener, by_worker[number]) for listener, by_worker in bound]
+        shared = [(listener, sockets) for listener, [sockets] in metrics]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(settings, sockets, lifeline))
+            return runner.run(_serve(Worker(settings, number, board), sockets, shared, lifeline))
 
     return run_worker
 
@@ -171,27 +211,43 @@ def _spare_the_collector() -> None:
     gc.set_threshold(GC_THRESHOLD)
 
 
-async def _serve(
-    settings: Settings, sockets: Sequence[tuple[Listener, list[socket.socket]]], lifeline: int | None
-) -> int:
-    """Serve in this process until it is to stop, then finish what is in hand."""
-    stop = _listen_for_the_end(lifeline)
-    application = await build_application(settings, await open_deployment(settings))
-    server = HttpServer(
+def _bind_app(
+    settings: Settings, sockets: Sequence[OwnSockets], make_app: Callable[[Listener], AsgiCall]
+) -> HttpServer:
+    return HttpServer(
         [
             Binding(
                 one,
                 load_tls(settings.tls_certificate, settings.tls_private_key) if listener.is_tls else None,
-                application.asgi_app(needs_tls=not listener.is_tls and not is_loopback(listener.host)),
+                make_app(listener),
             )
             for listener, own in sockets
             for one in own
         ]
     )
+
+
+async def _serve(
+    worker: Worker, sockets: Sequence[OwnSockets], metrics: Sequence[OwnSockets], lifeline: int | None
+) -> int:
+    """Serve in this process until it is to stop, then finish what is in hand."""
+    stop, settings = _listen_for_the_end(lifeline), worker.settings
+    application = await build_application(
+        settings, await open_deployment(settings), board=worker.board, number=worker.number
+    )
+    server = _bind_app(
+        settings, sockets, lambda one: application.asgi_app(needs_tls=not one.is_tls and not is_loopback(one.host))
+    )
+    # Watched to the end: it stops after the others.
+    watched = _bind_app(settings, metrics, lambda _: application.observation.metrics_app())
     await server.start()
+    await watched.start()
     application.follow_changes()
     _spare_the_collector()
     await stop.wait()
+    application.observation.probes.is_shutting_down = True
+    await asyncio.sleep(settings.shutdown_delay_s)
     await server.stop(settings.shutdown_grace_s)
+    await watched.stop(0.0)
     await application.close()
     return 0

@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from mintmark.dialects.parameters import read_form
+from mintmark.endpoints.outcome import Outcomes
 from mintmark.endpoints.protection import Protection
-from mintmark.endpoints.route import Route, log_refusal
+from mintmark.endpoints.route import Route
 from mintmark.protocol.errors import REASONS, OAuthError
 from mintmark.protocol.http import HttpRequest, HttpResponse
 
@@ -25,8 +26,9 @@ class CheckEndpoint:
     `?scope=` asks for a token that has that scope, `?audience=` for one that is meant for that audience.
     """
 
-    def __init__(self, protection: Protection) -> None:
+    def __init__(self, protection: Protection, outcomes: Outcomes) -> None:
         self._protection = protection
+        self._outcomes = outcomes
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Check the token that the request shows, and say in headers and body whose it is."""
@@ -35,7 +37,7 @@ class CheckEndpoint:
             scope = tuple(wanted.get("scope", "").split())
             live = await self._protection.require_token(request, route, scope, wanted.get("audience"))
         except OAuthError as error:
-            log_refusal("token_not_accepted", error, request, route.tenant)
+            self._outcomes.refused(error, request, route=route)
             return with_telling_status(self._protection.refuse(error, route), error)
         members = {"client_id": live.client_id, "scope": live.scope, "aud": live.audience, "exp": live.expires_at}
         told = {"x-client-id": live.client_id, "x-scope": live.scope, "x-audience": " ".join(live.audience)}

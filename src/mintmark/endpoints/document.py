@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from mintmark.endpoints.outcome import correlation_header
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.tokens.keys import CACHE_S
 
@@ -15,4 +16,6 @@ NOT_ALLOWED: Final = HttpResponse(
 
 def answer_document(request: HttpRequest, body: bytes) -> HttpResponse:
     """Return the document, or 405 for a method that does not read."""
-    return HttpResponse(200, HEADERS, body) if request.method in {"GET", "HEAD"} else NOT_ALLOWED
+    if request.method in {"GET", "HEAD"}:
+        return HttpResponse(200, HEADERS, body)
+    return NOT_ALLOWED.with_headers(correlation_header(request.headers))

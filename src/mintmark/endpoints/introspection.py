@@ -12,7 +12,8 @@ import msgspec
 
 from mintmark.authentication.authenticate import AuthenticatedClient, Authenticator
 from mintmark.dialects.inquiry import decode_token_inquiry
-from mintmark.endpoints.route import Route, ServedTenant, log_refusal
+from mintmark.endpoints.outcome import Outcomes
+from mintmark.endpoints.route import Route, ServedTenant
 from mintmark.grants.rules import JwtForm
 from mintmark.protocol.errors import InvalidRequest, OAuthError
 from mintmark.protocol.http import HttpRequest, HttpResponse
@@ -32,12 +33,19 @@ class IntrospectionEndpoint:
     """Answers introspection requests."""
 
     def __init__(
-        self, authenticator: Authenticator, verifier: TokenVerifier, keys: KeyRing, *, clock: Callable[[], float]
+        self,
+        authenticator: Authenticator,
+        verifier: TokenVerifier,
+        keys: KeyRing,
+        outcomes: Outcomes,
+        *,
+        clock: Callable[[], float],
     ) -> None:
         self._authenticator = authenticator
         self._verifier = verifier
         self._keys = keys
         self._clock = clock
+        self._outcomes = outcomes
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Answer; who may not know of a token is told what is told of a dead one. RFC: 7662 sections 2.2, 4."""
@@ -57,7 +65,7 @@ class IntrospectionEndpoint:
                 return await self._answer_signed(tenant, caller, members)
             return HttpResponse(200, JSON_HEADERS, msgspec.json.encode(members))
         except OAuthError as error:
-            log_refusal("introspection_refused", error, request, route.tenant)
+            self._outcomes.refused(error, request, route=route)
             return route.refuse(error, request.headers, endpoint="introspection")
 
     async def _answer_signed(

@@ -12,7 +12,8 @@ import structlog
 
 from mintmark.authentication.authenticate import AuthenticatedClient, Authenticator
 from mintmark.dialects.inquiry import decode_token_inquiry
-from mintmark.endpoints.route import Route, log_refusal
+from mintmark.endpoints.outcome import Outcomes
+from mintmark.endpoints.route import Route
 from mintmark.protocol.errors import InvalidRequest, OAuthError, UnauthorizedClient
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.messages import TokenInquiry
@@ -33,10 +34,13 @@ log = structlog.get_logger()
 class RevocationEndpoint:
     """Answers revocation requests."""
 
-    def __init__(self, authenticator: Authenticator, verifier: TokenVerifier, ledger: TokenLedger) -> None:
+    def __init__(
+        self, authenticator: Authenticator, verifier: TokenVerifier, ledger: TokenLedger, outcomes: Outcomes
+    ) -> None:
         self._authenticator = authenticator
         self._verifier = verifier
         self._ledger = ledger
+        self._outcomes = outcomes
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Revoke; a token that is not alive is no error. RFC: 7009 sections 2.1, 2.2."""
@@ -53,7 +57,7 @@ class RevocationEndpoint:
             live = await self._revoke(tenant.record.tenant_id, inquiry.token, caller)
             return wrap_callback(_answer(route, inquiry, live), route, callback)
         except OAuthError as error:
-            log_refusal("revocation_refused", error, request, route.tenant)
+            self._outcomes.refused(error, request, route=route)
             answer = route.refuse(error, request.headers, endpoint="revocation")
             return wrap_callback(answer, route, callback)
 

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
-import structlog
 
 from mintmark.dialects.codec import Dialect
 from mintmark.grants.rules import Rules
 from mintmark.protocol.errors import InvalidRequest, OAuthError
-from mintmark.protocol.http import HttpRequest, HttpResponse
+from mintmark.protocol.http import CORRELATION_ID, HttpRequest, HttpResponse
 from mintmark.store.records import TenantRecord
-
-log = structlog.get_logger()
 
 
 class ServedTenant(msgspec.Struct, frozen=True):
@@ -60,16 +57,13 @@ class Route(msgspec.Struct, frozen=True):
     def refuse(
         self, error: OAuthError, request_headers: Mapping[bytes, bytes], *, endpoint: str = "token"
     ) -> HttpResponse:
-        """Write an error in the route's dialect, as that endpoint has it."""
+        """Write an error in the route's dialect, as that endpoint has it, with the error's id."""
         issuer = self.tenant.record.issuer if self.tenant else ""
         header_used = b"authorization" in request_headers
-        return self.dialect.encode_error(error, issuer=issuer, header_used=header_used, endpoint=endpoint)
-
-
-def log_refusal(event: str, error: OAuthError, request: HttpRequest, tenant: ServedTenant | None) -> None:
-    """Log whose request was refused and why; `detail` names the client where it is known, never a secret."""
-    tenant_id = tenant.record.tenant_id if tenant else None
-    log.info(event, tenant_id=tenant_id, reason=error.reason, detail=error.detail, source=request.source)
+        answer = self.dialect.encode_error(error, issuer=issuer, header_used=header_used, endpoint=endpoint)
+        if not error.correlation_id:
+            return answer
+        return answer.with_headers((CORRELATION_ID, error.correlation_id.encode()))
 
 
 class Endpoint(Protocol):

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from mintmark.authentication.authenticate import Authenticator
 from mintmark.authentication.keyed_hash import KeyedHash
-from mintmark.endpoints.route import Route, log_refusal
+from mintmark.endpoints.outcome import Outcomes
+from mintmark.endpoints.route import Route
 from mintmark.grants.memory import GrantMemory
 from mintmark.grants.policy import AccessGrant
 from mintmark.grants.refresh_token import PresentedGrant
@@ -30,6 +31,7 @@ class TokenEndpoint:
         authenticator: Authenticator,
         keys: KeyRing,
         ledger: TokenLedger,
+        outcomes: Outcomes,
         *,
         keyed_hash: KeyedHash,
         clock: Callable[[], float],
@@ -39,16 +41,20 @@ class TokenEndpoint:
         self._ledger = ledger
         self._keyed_hash = keyed_hash
         self._clock = clock
-        self._grants = GrantMemory()
+        self._outcomes = outcomes
         self._randomness = Randomness()
+        # Steps 3 and 4. Where a request is traced, they are put into spans.
+        self.authorize_grant = GrantMemory().authorize_grant
+        self.mint_access_token = mint_access_token
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Decode, authenticate, authorize, mint, store, encode; a refusal leaves through the dialect that came in."""
-        tenant = route.tenant
+        tenant, grant_type = route.tenant, ""
         try:
             if request.method != "POST":
                 raise InvalidRequest("method_not_allowed")
             token_request = route.dialect.decode_token_request(request)
+            grant_type = token_request.grant_type or ""
             presented = await self._find_presented(token_request)
             tenant = route.select_tenant(token_request.tenant_identifier, presented.owner)
             client = await self._authenticator.authenticate_client(
@@ -57,11 +63,12 @@ class TokenEndpoint:
                 source=request.source,
                 secret_form=tenant.rules.client_secret_form,
             )
-            grant = self._grants.authorize_grant(client, token_request, tenant.rules, presented)
+            grant = self.authorize_grant(client, token_request, tenant.rules, presented)
             response = await self._issue(grant)
+            self._outcomes.issued(tenant, grant_type, grant.client_id, request)
             return route.dialect.encode_token_response(response)
         except OAuthError as error:
-            log_refusal("token_refused", error, request, tenant)
+            self._outcomes.refused(error, request, route=route, tenant=tenant, grant_type=grant_type)
             return route.refuse(error, request.headers)
 
     async def _find_presented(self, request: TokenRequest) -> PresentedGrant:
@@ -79,5 +86,5 @@ class TokenEndpoint:
             if live is not None:
                 return live
         keys = await self._keys.of(grant.tenant_id)
-        minted = mint_access_token(grant, keys, self._keyed_hash, now=now, randomness=self._randomness)
+        minted = self.mint_access_token(grant, keys, self._keyed_hash, now=now, randomness=self._randomness)
         return await self._ledger.add(minted, now)

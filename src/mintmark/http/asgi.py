@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
 from typing import Any, Final, Protocol
 
-import structlog
-
+from mintmark.endpoints.outcome import Outcomes, correlation_header
 from mintmark.endpoints.route import Endpoint, Route
-from mintmark.http.proxy import ProxyTrust
+from mintmark.http.probes import Probes
+from mintmark.http.proxy import ProxyTrust, peer_of
 from mintmark.http.router import Router
-from mintmark.protocol.errors import (
-    InvalidRequest,
-    OAuthError,
-    ServerError,
-    StoreUnavailable,
-    TemporarilyUnavailable,
-)
+from mintmark.metrics.meters import Observe
+from mintmark.protocol.errors import InvalidRequest, OAuthError
 from mintmark.protocol.http import HttpRequest, HttpResponse
 
 Message = Mapping[str, Any]
@@ -29,8 +24,6 @@ MAX_DISCARDED_OCTETS: Final = 1024 * 1024
 NOT_FOUND: Final = HttpResponse(404, ((b"content-type", b"application/json"),), b'{"error":"not_found"}')
 CLOSE: Final = (b"connection", b"close")
 
-log = structlog.get_logger()
-
 
 class ClientGone(Exception):
     """The caller closed the connection before its request was whole: there is nobody to answer."""
@@ -38,6 +31,10 @@ class ClientGone(Exception):
 
 class Present(Protocol):
     """What is registered now, whichever process changed it."""
+
+    @property
+    def router(self) -> Router:
+        """Where requests go; another one when the tenants have changed."""
 
     def has_news(self) -> bool:
         """Tell, without a read, whether there is something to take in."""
@@ -47,15 +44,24 @@ class Present(Protocol):
 
 
 class AsgiApp:
-    """The ASGI application. `router` is replaced as a whole when the tenants change."""
+    """The ASGI application."""
 
     def __init__(
-        self, router: Router, endpoints: Mapping[str, Endpoint], trust: ProxyTrust, *, present: Present
+        self,
+        present: Present,
+        endpoints: Mapping[str, Endpoint],
+        *,
+        trust: ProxyTrust,
+        outcomes: Outcomes,
+        observe: Observe,
+        probes: Probes,
     ) -> None:
-        self.router = router
+        self._present = present
         self._endpoints = endpoints
         self._trust = trust
-        self._present = present
+        self._outcomes = outcomes
+        self._observe = observe
+        self._probes = probes
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -64,11 +70,13 @@ class AsgiApp:
         headers = join_headers(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path: str = scope["path"]
-        route = self.router.find(host, path)
+        route = self._present.router.find(host, path)
         if route is None:
-            response = self._nothing_here(host, path)
+            response = await self._probes.answer(path) or self._nothing_here(host, path, headers)
         else:
+            began = perf_counter()
             response = await self._answer(scope, headers, receive, route)
+            self._observe(perf_counter() - began, route.endpoint)
         length = (b"content-length", b"%d" % len(response.body))
         await send({"type": "http.response.start", "status": response.status, "headers": (length, *response.headers)})
         await send({"type": "http.response.body", "body": response.body})
@@ -83,19 +91,18 @@ class AsgiApp:
             request = HttpRequest(scope["method"], scope["path"], scope["query_string"], headers, body, source)
             return await self._endpoints[route.endpoint].handle(request, route)
         except OAuthError as error:
+            request = HttpRequest(scope["method"], scope["path"], b"", headers, b"", peer_of(scope))
+            self._outcomes.refused(error, request, route=route)
             return route.refuse(error, headers).with_headers(CLOSE)
         except ClientGone:
             return NOT_FOUND
-        except Exception as error:
-            correlation_id = str(uuid.uuid4())
-            log.error("request_failed", correlation_id=correlation_id, path=scope["path"], exc_info=True)
-            away = isinstance(error, StoreUnavailable)
-            answer = TemporarilyUnavailable("temporarily_unavailable") if away else ServerError("server_error")
-            return route.refuse(answer, headers).with_headers((b"x-correlation-id", correlation_id.encode()))
+        except Exception as fault:
+            return route.refuse(self._outcomes.failed(fault, scope["path"], headers, route), headers)
 
-    def _nothing_here(self, host: str, path: str) -> HttpResponse:
-        dialect = self.router.owner_of_unknown_path(host, path)
-        return NOT_FOUND if dialect is None else dialect.encode_error(InvalidRequest("unknown_path"))
+    def _nothing_here(self, host: str, path: str, headers: Mapping[bytes, bytes]) -> HttpResponse:
+        dialect = self._present.router.owner_of_unknown_path(host, path)
+        answer = NOT_FOUND if dialect is None else dialect.encode_error(InvalidRequest("unknown_path"))
+        return answer.with_headers(correlation_header(headers))
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:

@@ -20,6 +20,8 @@ class Listener(NamedTuple):
     scheme: str
     host: str
     port: int
+    setting: str = "listen"
+    """Where it was named."""
 
     @property
     def is_tls(self) -> bool:
@@ -33,18 +35,18 @@ class Listener(NamedTuple):
         return f"{self.scheme}://{host}:{self.port}"
 
 
-def parse_listener(text: str) -> Listener:
-    """Read `http://127.0.0.1:8080`, `https://[::]:8443`. Raises: SettingsError."""
+def parse_listener(text: str, setting: str = "listen") -> Listener:
+    """Read `http://127.0.0.1:8080`, `https://[::]:8443`. Raises: SettingsError, which names the setting."""
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise SettingsError(f"listen: {text!r}: {error}") from error
+        raise SettingsError(f"{setting}: {text!r}: {error}") from error
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname or parts.path not in {"", "/"} or parts.query:
-        raise SettingsError(f"listen: {text!r} is not of the form http://HOST:PORT or https://HOST:PORT")
+        raise SettingsError(f"{setting}: {text!r} is not of the form http://HOST:PORT or https://HOST:PORT")
     if port == 0:
-        raise SettingsError(f"listen: {text!r}: port 0 is none; name the port")
-    return Listener(parts.scheme, parts.hostname, DEFAULT_PORTS[parts.scheme] if port is None else port)
+        raise SettingsError(f"{setting}: {text!r}: port 0 is none; name the port")
+    return Listener(parts.scheme, parts.hostname, DEFAULT_PORTS[parts.scheme] if port is None else port, setting)
 
 
 def is_loopback(host: str) -> bool:
@@ -73,7 +75,7 @@ def _resolve(listener: Listener) -> list[tuple[int, tuple[object, ...]]]:
     try:
         found = socket.getaddrinfo(listener.host, listener.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise SettingsError(f"listen: {listener.url}: {error.strerror}") from error
+        raise SettingsError(f"{listener.setting}: {listener.url}: {error.strerror}") from error
     wanted = dict.fromkeys((int(row[0]), tuple(row[4])) for row in found)
     # A machine may resolve localhost to ::1 and have no IPv6.
     return [row for row in wanted if row[0] == socket.AF_INET or (socket.has_ipv6 and _can_bind_ipv6())]
@@ -105,7 +107,7 @@ def _bind(listener: Listener, family: int, address: tuple[object, ...], *, share
         bound.bind(address)
     except OSError as error:
         bound.close()
-        raise SettingsError(f"listen: {listener.url}: {error.strerror}") from error
+        raise SettingsError(f"{listener.setting}: {listener.url}: {error.strerror}") from error
     return bound
 
 

@@ -47,7 +47,7 @@ class ProxyTrust:
         Raises:
             InvalidRequest: `tls_required`.
         """
-        peer: str = scope["client"][0] if scope.get("client") else ""
+        peer = peer_of(scope)
         trusted = bool(self._proxies) and self._is_trusted(peer)
         if self._needs_tls and not (trusted and _last(headers.get(b"x-forwarded-proto")) == "https"):
             raise InvalidRequest("tls_required", f"from {peer}")
@@ -76,6 +76,12 @@ class ProxyTrust:
 
     def _lies_in_a_named_network(self, address: str) -> bool:
         return _is_address(address) and any(ip_address(address) in network for network in self._proxies)
+
+
+def peer_of(scope: Mapping[str, Any]) -> str:
+    """Return the address at the other end of the connection."""
+    peer: str = scope["client"][0] if scope.get("client") else ""
+    return peer
 
 
 def _is_address(text: str) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from email.utils import formatdate
 from typing import Final, NamedTuple
 
@@ -14,7 +14,7 @@ import structlog
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from mintmark.http.asgi import AsgiApp
+from mintmark.http.asgi import Message, Receive, Send
 from mintmark.http.capacity import Capacity
 from mintmark.http.limits import MAX_SENDING_S, BoundedHttpProtocol
 
@@ -25,12 +25,15 @@ TICK_S: Final = 1.0
 log = structlog.get_logger()
 
 
+AsgiCall = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
 class Binding(NamedTuple):
     """A listening socket, what ends TLS on it (None: plain HTTP), and the application behind it."""
 
     socket: socket.socket
     tls: ssl.SSLContext | None
-    app: AsgiApp
+    app: AsgiCall
 
 
 class HttpServer:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
+
+CORRELATION_ID: Final = b"x-correlation-id"
+"""The header by which a caller and the log speak of the same request."""
 
 
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):

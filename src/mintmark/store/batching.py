@@ -30,6 +30,8 @@ from mintmark.store.tables import TOKEN
 Result = TypeVar("Result")
 Work = Callable[[Connection], Any]
 """What one caller wants done in a transaction that it shares with others, and therefore does not end."""
+Measure = Callable[[Callable[[], list[object]], int], list[object]]
+"""Commits that many writes by calling what it is given, and looks how long that takes."""
 
 MAX_ROWS: Final = 400
 """Rows of one statement, and about the rows of one batch. 3600 values; SQLite takes at least 32766."""
@@ -86,6 +88,7 @@ class GroupCommit:
         self._claiming = threading.Lock()
         self._process = os.getpid()
         self._is_closed = False
+        self.measure: Measure = lambda commit, _: commit()
         self._thread = threading.Thread(target=self._write_until_closed, name="mintmark-writer", daemon=True)
         self._thread.start()
 
@@ -112,6 +115,16 @@ class GroupCommit:
             self._is_closed = True
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join, CLOSE_WAIT_S)
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for the next commit."""
+        return self._queue.qsize()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether anything would be written."""
+        return not self._is_closed and self._thread.is_alive()
 
     async def _submit(self, job: Job) -> object:
         self._check_usable()
@@ -187,7 +200,8 @@ class GroupCommit:
         if not batch:
             return []
         try:
-            return [Outcome(job, result) for job, result in zip(batch, self._commit(batch), strict=True)]
+            results = self.measure(lambda: self._commit(batch), len(batch))
+            return [Outcome(job, result) for job, result in zip(batch, results, strict=True)]
         except Exception as error:  # whatever it was, each caller must hear of its own end
             self._roll_back()
             return self._settle_failed(batch, error)

@@ -5,7 +5,7 @@ Every method may raise `StoreUnavailable`. Nothing here knows SQL.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from mintmark.store.records import (
@@ -212,8 +212,26 @@ class Leadership(Protocol):
     async def try_acquire(self) -> bool:
         """Return whether this process leads from now on, or did already. Never waits."""
 
+    @property
+    def is_leading(self) -> bool: ...
+
     async def release(self) -> None:
         """Let another process lead. Closing the store does it, too."""
+
+
+class Writer(Protocol):
+    """What can be seen of that which writes, from outside."""
+
+    measure: Callable[[Callable[[], list[object]], int], list[object]]
+    """Commits a number of writes by calling what it is given: put another in its place to see how long that takes."""
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether anything would be written."""
 
 
 class Store(Protocol):
@@ -233,6 +251,8 @@ class Store(Protocol):
     def upkeep(self) -> Upkeep: ...
     @property
     def leadership(self) -> Leadership: ...
+    @property
+    def writer(self) -> Writer: ...
 
     async def close(self) -> None:
         """Finish what is in hand and let go of the database."""

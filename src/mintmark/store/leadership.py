@@ -27,6 +27,11 @@ class FileLeadership:
             self._descriptor = take(open_lock_file(self._path, "leader"))
         return self._descriptor is not None
 
+    @property
+    def is_leading(self) -> bool:
+        """Whether this store leads."""
+        return self._descriptor is not None
+
     async def release(self) -> None:
         """Let another lead. Nothing happens where this store does not."""
         if self._descriptor is None:

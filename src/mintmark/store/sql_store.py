@@ -55,6 +55,11 @@ class SqlStore:
             opened.pop_all()
         return cls(path, reader, GroupCommit(connection, lock, bell), bell)
 
+    @property
+    def writer(self) -> GroupCommit:
+        """What writes, for who looks at it from outside."""
+        return self._writer
+
     async def close(self) -> None:
         """Finish what is in hand and let go of the database. A second call does nothing."""
         await self._writer.close()
