@@ -64,10 +64,10 @@ class Application:
         self.router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
         self._revision = -1
+        self._tasks: list[asyncio.Task[None]] = []
         self._sign_of_change = store.deployment.sign_of_change
         self._sign = b""
         self._rests_until = 0.0
-        self._tasks: list[asyncio.Task[None]] = []
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""

@@ -57,10 +57,10 @@ class OAuthError(MintmarkError):
     """
 
     code: ClassVar[str] = ""
-    server_description: str = ""
-    """To the SDK alone: what another server said, of the characters of RFC 6749 section 5.2 and of bounded length."""
     correlation_id = ""
     """The id under which the log knows of it, and the caller is told; given when it is logged."""
+    server_description: str = ""
+    """To the SDK alone: what another server said, of the characters of RFC 6749 section 5.2 and of bounded length."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         if REASONS[reason].error is not type(self):
