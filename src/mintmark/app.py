@@ -89,8 +89,6 @@ class Application:
 
     async def catch_up(self) -> None:
         """Take in what changed; where that fails, go on with what was so before."""
-        # Noted first: a store that is away is not asked again by every request.
-        self._sign = self._sign_of_change()
         began = time.monotonic()
         try:
             await self.refresh()
@@ -101,6 +99,8 @@ class Application:
 
     async def refresh(self) -> None:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""
+        # Noted first: a store that is away is not asked again by every request.
+        self._sign = self._sign_of_change()
         revision = await self._administration.store.deployment.revision()
         if revision == self._revision:
             return
