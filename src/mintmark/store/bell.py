@@ -37,8 +37,8 @@ class Bell:
         self._shared = mmap.mmap(self._file.fileno(), OCTETS, access=mmap.ACCESS_READ)
 
     def heard(self) -> bytes:
-        """Return the number as it stands: only whether it is the same is of use. Nothing is heard after `close`."""
-        return b"" if self._shared.closed else self._shared[:]
+        """Return the number as it stands: only whether it is the same is of use."""
+        return self._shared[:]
 
     def ring_if_revised(self, connection: Connection) -> None:
         """Raise the number if what was committed last is to be told of. Only the holder of the write lock may."""
