@@ -88,11 +88,10 @@ class Application:
             *((path, api) for path in MOUNTED_AT),
             *((path, open_api) for path in OPEN_API_MOUNTED_AT),
         ]
-        self._router = Router(())
+        self.router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
         self._by_issuer: Mapping[str, str] = {}
         self._controllers: Mapping[str | None, TenantRecord] = {}
-        self._apps: list[AsgiApp] = []
         self._revision = -1
         self._tasks: list[asyncio.Task[None]] = []
         self._sign_of_change = store.deployment.sign_of_change
@@ -103,18 +102,15 @@ class Application:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
         trust = ProxyTrust(parse_networks(self._settings.trusted_proxies), needs_tls=needs_tls)
         seen = self.observation
-        app = AsgiApp(
-            self._router,
+        return AsgiApp(
+            self,
             self._endpoints,
             trust=trust,
             outcomes=seen.outcomes,
             observe=seen.observe_request,
             probes=seen.probes,
-            present=self,
             mounts=self._mounts,
         )
-        self._apps.append(app)
-        return app
 
     def has_news(self) -> bool:
         """Tell whether there is something to take in, as far as this shows without a read."""
@@ -123,8 +119,6 @@ class Application:
 
     async def catch_up(self) -> None:
         """Take in what changed; where that fails, go on with what was so before."""
-        # Noted first: a store that is away is not asked again by every request.
-        self._sign = self._sign_of_change()
         began = time.monotonic()
         try:
             await self.refresh()
@@ -135,6 +129,8 @@ class Application:
 
     async def refresh(self) -> None:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""
+        # Noted first: a store that is away is not asked again by every request.
+        self._sign = self._sign_of_change()
         revision = await self._administration.store.deployment.revision()
         if revision == self._revision:
             return
@@ -145,9 +141,7 @@ class Application:
         self._by_issuer = {tenant.record.issuer: tenant.record.tenant_id for tenant in served}
         records = [tenant.record for tenant in served]
         self._controllers = {one.identifier: one for one in records if one.dialect == OMADA and not one.is_suspended}
-        self._router = Router(served)
-        for app in self._apps:
-            app.router = self._router
+        self.router = Router(served)
         self._revision = revision
 
     def find_tenant(self, tenant_id: str) -> tuple[TenantRecord, Rules] | None:
