@@ -155,6 +155,24 @@ def test_a_secret_beyond_the_limit_is_refused_with_its_line(desk: Desk):
     assert fault.startswith("5: client 'billing' has 5 live secrets")
 
 
+def test_where_a_new_secret_takes_the_place_of_the_old_a_client_has_one(desk: Desk):
+    one = BILLING.replace('"oauth2"', '"oneaccess"\ntoken_rules = { alg = "ES256" }')
+    two = one.replace('secret = { env = "BILLING" }', 'secrets = [{ env = "BILLING" }, { env = "CHOSEN" }]')
+    assert desk.faults(two) == ["6: secrets: in this system a client has one"]
+    desk.apply(one)
+    assert desk.faults(two) == ["6: secrets: in this system a client has one"]
+    desk.environment["BILLING"] = OTHER
+    plan = desk.plan(one)
+    assert ([step.act for step in plan.steps], plan.deletes) == (["delete", "create"], True)
+
+
+def test_a_moment_that_toml_cannot_write_is_exported_as_a_number(desk: Desk):
+    desk.apply(BILLING.replace('"BILLING"', '"BILLING", expires_at = 300000000000'))
+    text = desk.export("acme")
+    assert "expires_at = 300000000000 }" in text
+    assert desk.plan(text.replace("SECRET_OF_ACME_BILLING", "BILLING")).steps == ()
+
+
 def test_a_made_secret_is_told_once_and_the_file_of_it_is_for_the_owner_alone(desk: Desk):
     text = ACME + "\n[tenants.acme.clients.a]\nsecret = { generate = true }\n"
     text += '\n[tenants.acme.clients.b]\nsecret = { generate = true, file = "b.secret" }\n'
@@ -173,6 +191,7 @@ def test_a_made_secret_is_never_written_over_a_file(desk: Desk):
     text = ACME + '\n[tenants.acme.clients.b]\nsecret = { generate = true, file = "b.secret" }\n'
     [fault] = desk.faults(text)
     assert fault.startswith("5: file b.secret: it is there already")
+    assert desk.faults(text.replace("b.secret", "no/b.secret")) == ["5: file no/b.secret: there is no such folder"]
     assert (desk.folder / "b.secret").read_text() == "mine"
 
 

@@ -7,13 +7,13 @@ hash is in a step.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mintmark.admin.administration import Administration
 from mintmark.admin.client_secrets import SecretRequest, give_secret, remove_secret
-from mintmark.admin.declaration import DeclaredClient, DeclaredSecret, Fault
+from mintmark.admin.declaration import DeclaredClient, DeclaredSecret, Fault, show_moment
 from mintmark.admin.declared_lines import Path
 from mintmark.admin.declared_secrets import MadeForClient, NoSecret, References, describe_reference
 from mintmark.admin.plan import Change, Step
@@ -23,6 +23,8 @@ from mintmark.authentication.secrets import is_generated
 from mintmark.grants.rules import Rules
 from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord, SecretRecord
+
+ONE_SECRET: Final = "secrets: in this system a client has one"
 
 
 class Wanted(NamedTuple):
@@ -89,7 +91,7 @@ class SecretPlanner:
         faults += self._repeated(wanted)
         rules = await self._administration.require_rules(found.tenant_id)
         if not rules.secrets.overlap and len(wanted) > 1:
-            faults.append(Fault(client.path, "secrets: in this system a client has one"))
+            faults.append(Fault(client.path, ONE_SECRET))
         if faults:
             return [], faults
         live = live_secrets(found, self._administration.now())
@@ -112,17 +114,18 @@ class SecretPlanner:
         seen: set[str] = set()
         faults = []
         for one in wanted:
-            secret = one.client_secret
-            mark = (
-                f"label {one.secret.label}"
-                if secret is None
-                else self._administration.keyed_hash.hash_secret(secret.encoded())
-            )
+            mark = self._mark(one)
             if mark in seen:
-                text = "another made secret has this label" if secret is None else "this secret stands twice"
+                text = "another made secret has this label" if one.client_secret is None else "this secret stands twice"
                 faults.append(Fault(one.secret.path, text))
             seen.add(mark)
         return faults
+
+    def _mark(self, wanted: Wanted) -> str:
+        secret = wanted.client_secret
+        if secret is None:
+            return f"label {wanted.secret.label}"
+        return self._administration.keyed_hash.hash_secret(secret.encoded())
 
     async def _match(self, wanted: Wanted, live: Sequence[SecretRecord], rules: Rules) -> SecretRecord | None:
         """Return the stored secret that a given one is; a made one is found by its label, later."""
@@ -222,8 +225,9 @@ def _change_step(name: str, found: ClientRecord, wanted: Wanted, row: SecretReco
     )
 
 
-def _moment(seconds: int | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+def _moment(seconds: int | None) -> str | int | None:
+    moment = None if seconds is None else show_moment(seconds)
+    return moment.isoformat() if isinstance(moment, datetime) else moment
 
 
 async def _give(
