@@ -147,6 +147,18 @@ def test_secrets_turn_over_under_the_rules_of_every_system(desk: Desk, dialect: 
         assert desk.rows("SELECT count(*) FROM client_secret WHERE client_id = 'billing'") == [(1,)]
 
 
+@pytest.mark.parametrize("reference", ['env = "BILLING"', 'generate = true, label = "made"'])
+def test_a_secret_that_is_alive_ends_where_the_file_says_that_its_time_is_past(desk: Desk, reference: str):
+    text = BILLING.replace('secret = { env = "BILLING" }', f'secrets = [{{ {reference} }}, {{ env = "CHOSEN" }}]')
+    desk.apply(text)
+    ended = text.replace(reference, f"{reference}, expires_at = 2020-01-01T00:00:00Z")
+    plan = desk.plan(ended)
+    assert [(step.act, step.noun) for step in plan.steps] == [("delete", "secret")]
+    desk.apply(ended)
+    assert desk.rows("SELECT kind FROM client_secret WHERE client_id = 'billing'") == [("argon2id",)]
+    assert desk.plan(ended).steps == ()
+
+
 def test_a_secret_beyond_the_limit_is_refused_with_its_line(desk: Desk):
     references = ", ".join(f'{{ env = "S{number}" }}' for number in range(6))
     desk.environment.update({f"S{number}": generate_secret().reveal() for number in range(6)})

@@ -7,6 +7,7 @@ hash is in a step.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -95,14 +96,42 @@ class SecretPlanner:
         if faults:
             return [], faults
         live = live_secrets(found, self._administration.now())
-        pairs = [(one, await self._match(one, live, rules)) for one in wanted]
-        return _steps(found, _Difference.between(pairs, live, client.path), rules, prunes=prunes)
+        pairs = [(one, await self._match(one, live, rules)) for one in [*wanted, *self._ended(client.secrets)]]
+        return _steps(found, self._compare(pairs, live, client.path), rules, prunes=prunes)
+
+    def _has_expired(self, secret: DeclaredSecret) -> bool:
+        return secret.expires_at is not None and secret.expires_at <= self._administration.now()
+
+    def _ended(self, secrets: Sequence[DeclaredSecret]) -> list[Wanted]:
+        """Return what has expired and can still be recognised."""
+        ended = []
+        for secret in filter(self._has_expired, secrets):
+            with suppress(NoSecret):
+                ended.append(Wanted(secret, self._references.fetch(secret), self._references))
+        return ended
+
+    def _compare(
+        self, pairs: Sequence[tuple[Wanted, SecretRecord | None]], live: Sequence[SecretRecord], path: Path
+    ) -> _Difference:
+        """Find made secrets by their label among those that no given one is, and sort all."""
+        difference = _Difference(path)
+        taken = {row.secret_id for _, row in pairs if row is not None}
+        rest = {row.secret_id: row for row in live if row.secret_id not in taken}
+        for wanted, row in pairs:
+            found = row or next((one for one in rest.values() if _is_made(wanted, one)), None)
+            if self._has_expired(wanted.secret):
+                difference.doomed += [] if found is None else [found]
+            else:
+                difference.sort(wanted, found)
+            if found is not None:
+                rest.pop(found.secret_id, None)
+        difference.unnamed += rest.values()
+        return difference
 
     def _fetch(self, secrets: Sequence[DeclaredSecret]) -> tuple[list[Wanted], list[Fault]]:
         """Fetch what has not expired."""
         wanted, faults = [], []
-        now = self._administration.now()
-        for secret in (one for one in secrets if one.expires_at is None or one.expires_at > now):
+        for secret in (one for one in secrets if not self._has_expired(one)):
             try:
                 wanted.append(Wanted(secret, self._references.fetch(secret), self._references))
             except NoSecret as error:
@@ -140,33 +169,18 @@ class SecretPlanner:
         return None
 
 
-class _Difference(NamedTuple):
+class _Difference:
     """What is to be done with the secrets of one client."""
 
-    new: list[Wanted]
-    changed: list[tuple[Wanted, SecretRecord]]
-    """The same value, with another label or expiry."""
-    unnamed: list[SecretRecord]
-    faults: list[Fault]
-    path: Path
-
-    @classmethod
-    def between(
-        cls, pairs: Sequence[tuple[Wanted, SecretRecord | None]], live: Sequence[SecretRecord], path: Path
-    ) -> _Difference:
-        """Match made secrets by label among those that no given one is, and sort all."""
-        difference = cls([], [], [], [], path)
-        rest = {row.secret_id: row for row in live}
-        for _, row in pairs:
-            if row is not None:
-                del rest[row.secret_id]
-        for wanted, row in pairs:
-            found = row or next((one for one in rest.values() if _is_made(wanted, one)), None)
-            difference.sort(wanted, found)
-            if found is not None:
-                rest.pop(found.secret_id, None)
-        difference.unnamed.extend(rest.values())
-        return difference
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.new: list[Wanted] = []
+        self.changed: list[tuple[Wanted, SecretRecord]] = []
+        """The same value, with another label or expiry."""
+        self.doomed: list[SecretRecord] = []
+        """Alive, where the file says that its time is past."""
+        self.unnamed: list[SecretRecord] = []
+        self.faults: list[Fault] = []
 
     def sort(self, wanted: Wanted, row: SecretRecord | None) -> None:
         """Put one where it belongs."""
@@ -190,7 +204,7 @@ def _steps(found: ClientRecord, difference: _Difference, rules: Rules, *, prunes
     """Return the steps in an order that makes room first, and never takes away the newest where it must stay."""
     name = f"{found.tenant_id}/{found.client_id}"
     replaced = not rules.secrets.overlap and bool(difference.new or difference.changed)
-    doomed = difference.unnamed if prunes or replaced else []
+    doomed = difference.doomed + (difference.unnamed if prunes or replaced else [])
     early: list[Step] = []
     late: list[Step] = []
     for row in doomed:
