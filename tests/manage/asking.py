@@ -11,6 +11,7 @@ from mintmark.api.operation import Operation
 from mintmark.protocol.secret import Secret
 from tests.endpoints.in_process import SECRET
 from tests.endpoints.servers import Answer
+from tests.endpoints.tokens import read_claims
 from tests.manage.world import World
 
 WHOLE: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -32,13 +33,15 @@ async def fill(world: World, tenant_id: str) -> Mapping[str, str]:
     assert client is not None
     keys = await administration.store.keys.list(tenant_id)
     initial, _ = await create_initial_token(administration, tenant_id)
+    token = await world.token(tenant_id, client_id="subject")
     return {
         "tenant_id": tenant_id,
         "client_id": "subject",
         "secret_id": client.secrets[0].secret_id,
         "kid": keys[0].kid,
         "token_id": initial.token_id,
-        "token": await world.token(tenant_id, client_id="subject"),
+        "token": token,
+        "token_name": read_claims(token)["jti"],
     }
 
 

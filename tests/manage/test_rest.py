@@ -107,6 +107,16 @@ async def test_a_token_is_looked_up_and_revoked(world: World, token: str):
     assert problem(refused) == (401, "invalid-token")
 
 
+async def test_a_token_is_revoked_by_what_the_audit_log_calls_it(world: World, token: str):
+    other = await world.token("own", "clients:read")
+    alive = await world.call("POST", "/tenants/own/tokens/lookup", token, {"token": other})
+    gone = await world.call("DELETE", f"/tenants/own/tokens/{alive.json['name']}", token)
+    wrong = await world.call("DELETE", "/tenants/own/tokens/somebody", token)
+
+    assert (gone.status, problem(wrong)) == (204, (422, "invalid-values"))
+    assert problem(await world.call("GET", CLIENTS, other)) == (401, "invalid-token")
+
+
 # Conditions: RFC 9110 section 13.
 
 
