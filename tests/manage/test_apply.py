@@ -19,6 +19,8 @@ from mintmark.authentication.secrets import generate_secret
 from mintmark.protocol.errors import StoreUnavailable
 from mintmark.store import transaction
 from tests.endpoints.deployments import Deployment
+from tests.endpoints.in_process import InProcess
+from tests.endpoints.servers import Request
 from tests.manage.declaring import ACME, Desk, changes, describe
 
 MADE = generate_secret().reveal()
@@ -307,3 +309,14 @@ def test_an_actor_without_the_permission_applies_nothing(desk: Desk):
 
     with pytest.raises(DeclarationRefused, match=r":5: this needs the permission clients:write"):
         desk.administer(run)
+
+
+async def test_a_server_that_runs_knows_what_was_applied(application: InProcess, tmp_path: Path):
+    desk = Desk(Deployment(tmp_path, {}), tmp_path, {"BILLING": MADE})
+    text = BILLING.replace("https://acme.example", "https://id.example/t/acme")
+    await execute(application.administration, await desk.plan_of(application.administration, text))
+    await application.application.refresh()
+    body = f"grant_type=client_credentials&client_id=billing&client_secret={MADE}".encode()
+    headers = {"host": "id.example", "content-type": "application/x-www-form-urlencoded"}
+    answer = await application.send(Request("POST", "/t/acme/oauth2/token", headers, body))
+    assert (answer.status, answer.json["scope"]) == (200, "read")

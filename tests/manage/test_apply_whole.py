@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import OperationalError
 
-from mintmark.admin.administration import Administration
+from mintmark.admin.administration import Administration, Outdated
 from mintmark.admin.audit import verify_audit
 from mintmark.admin.plan import execute
 from mintmark.authentication.secrets import generate_secret
@@ -23,6 +23,7 @@ from mintmark.protocol.errors import StoreUnavailable
 from tests.endpoints.deployments import Deployment
 from tests.manage.declaring import ACME, Desk
 
+APPLIED, TOLD = 0, 7
 BEFORE = (
     ACME
     + """
@@ -147,6 +148,38 @@ def die_at(desk: Desk, number: int) -> int:
             desk.administer(lambda one: apply(one, desk))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_of_two_processes_one_wins_and_the_other_is_told(desk: Desk):
+    wait, go = os.pipe()
+    children = [race(desk, title, wait) for title in ("one", "two")]
+    os.write(go, b"!!")
+    ends = sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children)
+    assert ends == [APPLIED, TOLD]
+    assert desk.rows("SELECT count(*) FROM audit_record WHERE kind = 'change_tenant'") == [(1,)]
+
+
+def race(desk: Desk, title: str, wait: int) -> int:
+    """Make a plan in another process, which executes it at a sign; return that process when its plan is made."""
+    made, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+
+        async def run(administration: Administration) -> int:
+            plan = await desk.plan_of(administration, f'{ACME}title = "{title}"')
+            os.write(tell, b"!")
+            os.read(wait, 1)
+            try:
+                await execute(administration, plan)
+            except Outdated:
+                return TOLD
+            return APPLIED
+
+        os._exit(desk.administer(run))
+    os.read(made, 1)
+    os.close(made)
+    os.close(tell)
+    return pid
 
 
 def test_the_log_is_whole_after_a_plan(desk: Desk):
