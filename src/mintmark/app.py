@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import structlog
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration
 from mintmark.admin.audit import purge_audit, write_checkpoint
+from mintmark.admin.client_secrets import count_expiring_secrets
 from mintmark.admin.recording import Recording
 from mintmark.admin.upkeep import KeySchedule, announce_expiring_secrets, purge_expired, tend_keys
 from mintmark.api.callers import Callers
@@ -57,7 +59,14 @@ class Application:
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
         self._keys = KeyRing(store.keys, administration.sealing_key, clock)
         watched = Watched(self._clients, lambda: len(self._served), lambda: self._revision >= 0)
-        self.observation = Observation(settings, administration, watched, board=board, number=number)
+        self.observation = Observation(
+            settings,
+            administration,
+            watched,
+            board=board,
+            number=number,
+            expiring_secrets=partial(count_expiring_secrets, within_s=settings.secret_expiry_notice_s),
+        )
         authenticator = Authenticator(
             self._clients,
             self._verifier,
