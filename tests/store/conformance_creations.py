@@ -15,8 +15,8 @@ from mintmark.store.records import Act, IdempotencyRecord, InitialAccessToken, R
 from .samples import NOW, client, digest, tenant
 
 
-def claim(**changes: Any) -> IdempotencyRecord:
-    record = IdempotencyRecord("client:acme/meter", "key", "digest", None, NOW + 60)
+def kept(**changes: Any) -> IdempotencyRecord:
+    record = IdempotencyRecord("client:acme/meter", "key", "digest", b"sealed", NOW + 60)
     return msgspec.structs.replace(record, **changes)
 
 
@@ -35,26 +35,30 @@ def initial(**changes: Any) -> InitialAccessToken:
 
 
 class IdempotencyConformance:
-    async def test_of_parallel_claims_of_a_key_one_wins_and_the_others_see_it(self, store: Store) -> None:
-        found = await asyncio.gather(*[store.idempotency.claim(claim(digest=f"d{i}"), NOW) for i in range(8)])
-        assert found.count(None) == 1
-        assert len({one.digest for one in found if one is not None}) == 1
+    async def test_an_answer_is_found_by_its_actor_and_key_until_it_expires(self, store: Store) -> None:
+        await store.idempotency.keep(kept())
+        assert await store.idempotency.find("client:acme/meter", "key", NOW + 59) == kept()
+        assert await store.idempotency.find("client:acme/meter", "key", NOW + 60) is None
+        assert await store.idempotency.find("client:acme/other", "key", NOW) is None
+        assert await store.idempotency.find("client:acme/meter", "other", NOW) is None
 
-    async def test_a_finished_claim_shows_its_answer_until_it_expires(self, store: Store) -> None:
-        await store.idempotency.claim(claim(), NOW)
-        await store.idempotency.finish("client:acme/meter", "key", b"sealed", NOW + 86_400)
-        found = await store.idempotency.claim(claim(digest="another"), NOW + 86_399)
-        assert found == claim(sealed=b"sealed", expires_at=NOW + 86_400)
-        assert await store.idempotency.claim(claim(), NOW + 86_400) is None
+    async def test_a_later_answer_takes_the_place_of_an_expired_one(self, store: Store) -> None:
+        await store.idempotency.keep(kept())
+        await store.idempotency.keep(kept(digest="later", expires_at=NOW + 200))
+        assert await store.idempotency.find("client:acme/meter", "key", NOW + 100) == kept(
+            digest="later", expires_at=NOW + 200
+        )
 
-    async def test_a_released_claim_is_free_and_another_actors_key_is_another(self, store: Store) -> None:
-        await store.idempotency.claim(claim(), NOW)
-        assert await store.idempotency.claim(claim(actor="client:acme/other"), NOW) is None
-        await store.idempotency.release("client:acme/meter", "key")
-        assert await store.idempotency.claim(claim(), NOW) is None
+    async def test_an_answer_stands_with_its_creation_or_not_at_all(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            async with store.together() as together:
+                await together.idempotency.keep(kept())
+                assert await together.idempotency.find("client:acme/meter", "key", NOW) == kept()
+                await together.clients.add([client()])
+        assert await store.idempotency.find("client:acme/meter", "key", NOW) is None
 
     async def test_a_kept_answer_is_purged_with_the_rest(self, store: Store) -> None:
-        await store.idempotency.claim(claim(), NOW)
+        await store.idempotency.keep(kept())
         assert await store.upkeep.purge(NOW + 59, 10) == 0
         assert await store.upkeep.purge(NOW + 60, 10) == 1
 

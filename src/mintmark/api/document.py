@@ -213,7 +213,7 @@ def problems_of(operation: Operation) -> tuple[str, ...]:
     if operation.is_versioned:
         names.append("outdated")
     if operation.is_creation:
-        names += ["key-in-use", "key-reused"]
+        names.append("key-reused")
     return tuple(dict.fromkeys(names))
 
 

@@ -309,7 +309,7 @@ IDEMPOTENCY: Final = Table(
     Column("actor", NAME, nullable=False),
     Column("key", NAME, nullable=False),
     Column("digest", Text, nullable=False),
-    Column("sealed", LargeBinary),
+    Column("sealed", LargeBinary, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("actor", "key"),
     Index(None, "expires_at"),
@@ -360,6 +360,8 @@ REVISION: Final = Table(
     METADATA,
     Column("one", Integer, nullable=False, autoincrement=False),
     Column("number", BigInteger, nullable=False),
+    # The number at the last change of a tenant or key: few change those, and every process then reads all tenants.
+    Column("of_issuers", BigInteger, nullable=False),
     # Raised only so that there is something to commit, and with it to sync.
     Column("syncs", BigInteger, nullable=False),
     PrimaryKeyConstraint("one"),

@@ -312,7 +312,7 @@ def create_idempotency() -> None:
         sa.Column("actor", NAME, nullable=False),
         sa.Column("key", NAME, nullable=False),
         sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("sealed", sa.LargeBinary),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("actor", "key", name="pk_idempotency"),
     )
