@@ -101,7 +101,7 @@ class Application:
         self._served: Mapping[str, ServedTenant] = {}
         self._by_issuer: Mapping[str, str] = {}
         self._controllers: Mapping[str | None, TenantRecord] = {}
-        self._revision = -1
+        self._revision = self._of_issuers = -1
         self._tasks: list[asyncio.Task[None]] = []
         self._sign_of_change = store.deployment.sign_of_change
         self._sign = b""
@@ -140,10 +140,15 @@ class Application:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""
         # Noted first: a store that is away is not asked again by every request.
         self._sign = self._sign_of_change()
-        revision = await self._administration.store.deployment.revision()
+        revision, of_issuers = await self._administration.store.deployment.revisions()
         if revision == self._revision:
             return
         self._clients.forget()
+        if of_issuers != self._of_issuers:
+            await self._load_issuers()
+        self._revision, self._of_issuers = revision, of_issuers
+
+    async def _load_issuers(self) -> None:
         self._keys.forget()
         served = await self._load_tenants()
         self._served = {tenant.record.tenant_id: tenant for tenant in served}
@@ -151,7 +156,6 @@ class Application:
         records = [tenant.record for tenant in served]
         self._controllers = {one.identifier: one for one in records if one.dialect == OMADA and not one.is_suspended}
         self.router = Router(served)
-        self._revision = revision
 
     def find_tenant(self, tenant_id: str) -> tuple[TenantRecord, Rules] | None:
         """Return a tenant that is there and not suspended, with its rules."""

@@ -454,6 +454,19 @@ class DeploymentConformance:
             seen.append(await store.deployment.revision())
         assert seen == sorted(set(seen))
 
+    async def test_a_change_of_a_tenant_or_key_alone_raises_the_revision_of_issuers(self, store: Store) -> None:
+        await store.tenants.add(tenant(), [])
+        added = await store.deployment.revisions()
+        await store.clients.add([client()])
+        await store.clients.add_secret(secret("s"))
+        await store.clients.change("acme", "meter", {"is_disabled": True}, bump=True)
+        later = await store.deployment.revisions()
+        assert (added[0], later[1]) == (added[1], added[1]) != later
+        for change in (store.keys.add(key("k")), store.tenants.bump_generation("acme")):
+            await change
+            number, of_issuers = await store.deployment.revisions()
+            assert number == of_issuers > later[0]
+
     async def test_tokens_and_facts_leave_the_revision(self, store: Store) -> None:
         await store.tokens.add([token("a")])
         await store.tokens.add_reusable(token("b"), slot(), b"b", NOW)

@@ -324,6 +324,9 @@ class DeploymentStore(Protocol):
     async def revision(self) -> int:
         """Return a number that grows with every change of a tenant, client, secret or key, in any process."""
 
+    async def revisions(self) -> tuple[int, int]:
+        """Return the revision, and what it was at the last change of a tenant or key."""
+
     def sign_of_change(self) -> bytes:
         """Return what is another after such a change has returned, in every process; it costs no read.
 
