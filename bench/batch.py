@@ -23,6 +23,7 @@ ACTIONS: Final = 20
 CLIENTS: Final = "/api/v1/tenants/default/clients"
 KINDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "create a client": {"method": "POST", "path": CLIENTS, "body": {"client_name": "bench", "scope": ["read"]}},
+    "change a client": {"method": "PATCH", "path": CLIENTS + "/demo", "body": {"client_name": "bench"}},
     "get a client": {"method": "GET", "path": CLIENTS + "/demo"},
 }
 SECRET: Final = "admin-secret-not-for-production"

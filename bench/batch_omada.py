@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--folder", help="where the database lies (default: a temporary folder)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        command = [sys.executable, "-m", "mintmark.cli", "serve", "--demo", "--state-dir", Path(folder) / "var"]
+        command = [sys.executable, "-m", "mintmark.cli", "serve", "--demo", "--state-dir", str(Path(folder) / "var")]
         listen = ["--listen", f"http://127.0.0.1:{PORT}"]
         server = subprocess.Popen([*command, *listen], stdout=subprocess.PIPE, text=True)
         try:

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 import structlog
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration
 from mintmark.admin.audit import purge_audit, write_checkpoint
+from mintmark.admin.client_secrets import count_expiring_secrets
 from mintmark.admin.recording import Recording
 from mintmark.admin.upkeep import KeySchedule, announce_expiring_secrets, purge_expired, tend_keys
 from mintmark.api.callers import Callers
@@ -21,6 +23,7 @@ from mintmark.api.omada.server import OpenApi
 from mintmark.api.registration import RegistrationEndpoint
 from mintmark.api.server import MOUNTED_AT, ManagementApi
 from mintmark.api.table import TABLE
+from mintmark.api.wso2_registration import Wso2Registration
 from mintmark.authentication.authenticate import Authenticator
 from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.authentication.clients import ClientDirectory
@@ -56,7 +59,14 @@ class Application:
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
         self._keys = KeyRing(store.keys, administration.sealing_key, clock)
         watched = Watched(self._clients, lambda: len(self._served), lambda: self._revision >= 0)
-        self.observation = Observation(settings, administration, watched, board=board, number=number)
+        self.observation = Observation(
+            settings,
+            administration,
+            watched,
+            board=board,
+            number=number,
+            expiring_secrets=partial(count_expiring_secrets, within_s=settings.secret_expiry_notice_s),
+        )
         authenticator = Authenticator(
             self._clients,
             self._verifier,
@@ -75,22 +85,23 @@ class Application:
             keyed_hash=administration.keyed_hash,
             clock=clock,
         )
+        callers = Callers(administration, verifier)
+        wso2 = Wso2Registration(administration, callers, authenticator)
         self._endpoints = {
             **self.observation.make_endpoints(parts),
-            "registration": RegistrationEndpoint(administration),
+            "registration": RegistrationEndpoint(administration, {"wso2": wso2}),
         }
-        api = ManagementApi(TABLE, Callers(administration, verifier), administration)
+        api = ManagementApi(TABLE, callers, administration)
         open_api = OpenApi(administration, verifier, self)
         self._mounts: Sequence[Mount] = [
             *((path, api) for path in MOUNTED_AT),
             *((path, open_api) for path in OPEN_API_MOUNTED_AT),
         ]
-        self._router = Router(())
+        self.router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
         self._by_issuer: Mapping[str, str] = {}
         self._controllers: Mapping[str | None, TenantRecord] = {}
-        self._apps: list[AsgiApp] = []
-        self._revision = -1
+        self._revision = self._of_issuers = -1
         self._tasks: list[asyncio.Task[None]] = []
         self._sign_of_change = store.deployment.sign_of_change
         self._sign = b""
@@ -103,18 +114,15 @@ class Application:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
         trust = ProxyTrust(parse_networks(self._settings.trusted_proxies), needs_tls=needs_tls)
         seen = self.observation
-        app = AsgiApp(
-            self._router,
+        return AsgiApp(
+            self,
             self._endpoints,
             trust=trust,
             outcomes=seen.outcomes,
             observe=seen.observe_request,
             probes=seen.probes,
-            present=self,
             mounts=self._mounts,
         )
-        self._apps.append(app)
-        return app
 
     def has_news(self) -> bool:
         """Tell whether there is something to take in, as far as this shows without a read."""
@@ -129,33 +137,41 @@ class Application:
 
     async def _look(self) -> None:
         """Take in what changed; where that fails, go on with what was so before."""
-        sign = self._sign_of_change()
         began = time.monotonic()
         try:
             await self.refresh()
         except Exception as error:
             log.error("refresh_failed", error=repr(error))
-        # Noted also then: a store that is away is not asked again by every request.
-        self._sign = sign
         # Where changes come in a flood, at most half of the time goes into taking them in.
         self._rests_until = 2 * time.monotonic() - began
 
     async def refresh(self) -> None:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""
-        revision = await self._administration.store.deployment.revision()
+        sign = self._sign_of_change()
+        try:
+            await self._take_in()
+        finally:
+            # At the end, for whoever comes meanwhile is to wait; also where it failed, for a store that is away is not
+            # to be asked again by every request.
+            self._sign = sign
+
+    async def _take_in(self) -> None:
+        revision, of_issuers = await self._administration.store.deployment.revisions()
         if revision == self._revision:
             return
         self._clients.forget()
+        if of_issuers != self._of_issuers:
+            await self._load_issuers()
+        self._revision, self._of_issuers = revision, of_issuers
+
+    async def _load_issuers(self) -> None:
         self._keys.forget()
         served = await self._load_tenants()
         self._served = {tenant.record.tenant_id: tenant for tenant in served}
         self._by_issuer = {tenant.record.issuer: tenant.record.tenant_id for tenant in served}
         records = [tenant.record for tenant in served]
         self._controllers = {one.identifier: one for one in records if one.dialect == OMADA and not one.is_suspended}
-        self._router = Router(served)
-        for app in self._apps:
-            app.router = self._router
-        self._revision = revision
+        self.router = Router(served)
 
     def find_tenant(self, tenant_id: str) -> tuple[TenantRecord, Rules] | None:
         """Return a tenant that is there and not suspended, with its rules."""

@@ -88,6 +88,7 @@ def dump(database: Path) -> list[str]:
     with contextlib.closing(sqlite3.connect(database)) as connection:
         # Never committed.
         connection.execute("DELETE FROM audit_record")
+        connection.execute("DELETE FROM audit_checkpoint")
         connection.execute("UPDATE client_secret SET last_used_at = NULL")
         return list(connection.iterdump())
 

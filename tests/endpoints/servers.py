@@ -55,8 +55,12 @@ def find_free_port(host: str = "127.0.0.1") -> int:
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """The environment without settings that the one who runs the tests may have."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("MINTMARK_")} | extra
+    """The environment without settings that the one who runs the tests may have, and without a metrics listener.
+
+    Its address is the same for every server of a machine, and so many run here side by side.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MINTMARK_")}
+    return own | {"MINTMARK_METRICS_LISTEN": ""} | extra
 
 
 def run_mintmark(*words: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -171,3 +171,15 @@ async def test_what_carries_no_identifier_is_not_found_where_only_that_names_a_t
 ):
     assert (await controllers.send(Request("GET", path, {}))).status == 404
     assert (await controllers.send(Request("GET", f"/t/one{path}", {}))).status == 200
+
+
+async def test_the_administrative_tenant_leaves_the_bare_paths_to_others(application: InProcess):
+    await application.add_tenant("first")
+
+    assert any(one.is_administrative for one in await application.administration.store.tenants.list())
+    bare = await application.send(Request("GET", "/oauth2/jwks", {}))
+    named = await application.send(Request("GET", "/t/admin/oauth2/jwks", {}))
+    first = await application.send(Request("GET", "/t/first/oauth2/jwks", {}))
+    assert (bare.status, bare.body) == (200, first.body)
+    assert named.status == 200
+    assert named.body != first.body

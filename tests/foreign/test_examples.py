@@ -1,4 +1,7 @@
-"""The examples do what they say, as a newcomer runs them: beside a running demo. own_dialect.toml is in tests/cli."""
+"""The examples do what they say, as a newcomer runs them: beside a running demo.
+
+Those in TOML are run elsewhere: own_dialect.toml in tests/cli, declarative.toml in tests/manage.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,6 @@ def test_an_api_verifies_a_token_and_refuses_a_changed_one():
 
 
 def test_every_example_is_run():
-    tested = {"curl.sh", "python_sdk.py", "verify_jwt.py", "own_dialect.toml"}
+    tested = {"curl.sh", "python_sdk.py", "verify_jwt.py", "own_dialect.toml", "declarative.toml"}
     assert {file.name for file in EXAMPLES.iterdir() if file.is_file()} == tested
     assert os.access(EXAMPLES / "curl.sh", os.X_OK)

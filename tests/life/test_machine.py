@@ -231,6 +231,17 @@ class LifeOfTokens(RuleBasedStateMachine):
             self.issue(("omada", name))
             self.refresh(-1)
 
+    @rule(
+        tenant=st.sampled_from([tenant for tenant, dialect in TENANTS.items() if dialect == "wso2"]),
+        name=st.sampled_from(NAMES),
+        waits=st.sampled_from([0, 1, LIFETIME_S - REMAINDER_S - 1, LIFETIME_S - REMAINDER_S]),
+    )
+    def issue_twice(self, tenant: str, name: str, waits: int) -> None:
+        """Where the second token has to do with the first."""
+        self.issue((tenant, name))
+        self.clock.now += waits
+        self.issue((tenant, name))
+
     @rule(key=clients)
     def issue(self, key: tuple[str, str]) -> None:
         answer = self.run(self.world.send(token_request(self.caller(key), self.world.dialects[key[0]])))
@@ -299,6 +310,14 @@ class LifeOfTokens(RuleBasedStateMachine):
         used = [index for index, token in enumerate(self.refresh_tokens) if token.used_at is not None]
         self.clock.now += LEEWAY_S + 1 if waits else 0
         self.refresh(used[number % len(used)])
+
+    @rule(name=st.sampled_from(NAMES))
+    def revoke_spent(self, name: str) -> None:
+        if self.may_ask(("omada", name)):
+            self.issue(("omada", name))
+            spent = self.refresh_tokens[-1]
+            self.refresh(-1)
+            self.revoke(self.model.tokens.index(spent), name)
 
     @rule(number=st.integers(0, 1000), name=st.sampled_from(NAMES))
     def revoke(self, number: int, name: str) -> None:
@@ -430,7 +449,7 @@ def test_introspection_never_disagrees_with_a_model_of_the_life_of_tokens(tmp_pa
     run_state_machine_as_test(
         LifeOfTokens,
         settings=settings(
-            max_examples=30,
+            max_examples=50,
             stateful_step_count=50,
             deadline=None,
             derandomize=True,
@@ -440,6 +459,7 @@ def test_introspection_never_disagrees_with_a_model_of_the_life_of_tokens(tmp_pa
     )
     wanted = {f"{state} {kind}" for state in ("a living", "a dead") for kind in ("JWT", "access", "refresh")}
     wanted |= {"a token handed out again", "a renewed JWT", "a renewed access"}
-    wanted |= {"a family that ended by the revocation of a spent token", "a family that ended by a second use"}
     wanted |= {"a revoked key that was active", "a revoked key that was idle"}
+    rare = {"a family that ended by the revocation of a spent token", "a family that ended by a second use"}
     assert wanted <= {outcome for outcome, examples in SEEN.items() if examples >= 3}, SEEN
+    assert rare <= SEEN.keys(), SEEN

@@ -11,9 +11,10 @@ from mintmark.api.operation import Operation
 from mintmark.protocol.secret import Secret
 from tests.endpoints.in_process import SECRET
 from tests.endpoints.servers import Answer
+from tests.endpoints.tokens import read_claims
 from tests.manage.world import World
 
-WHOLE: Final = {
+WHOLE: Final[Mapping[str, Mapping[str, Any]]] = {
     "createTenant": {"tenant_id": "new", "dialect": "oauth2", "issuer": "https://id.example/t/new"},
     "changeTenant": {"token_rules": {"alg": "ES256", "lifetime_s": 60}},
     "runBatch": {"actions": [{"method": "GET", "path": "/api/v1/tenants"}], "interrupt": False},
@@ -32,13 +33,15 @@ async def fill(world: World, tenant_id: str) -> Mapping[str, str]:
     assert client is not None
     keys = await administration.store.keys.list(tenant_id)
     initial, _ = await create_initial_token(administration, tenant_id)
+    token = await world.token(tenant_id, client_id="subject")
     return {
         "tenant_id": tenant_id,
         "client_id": "subject",
         "secret_id": client.secrets[0].secret_id,
         "kid": keys[0].kid,
         "token_id": initial.token_id,
-        "token": await world.token(tenant_id, client_id="subject"),
+        "token": token,
+        "token_name": read_claims(token)["jti"],
     }
 
 

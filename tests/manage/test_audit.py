@@ -330,3 +330,19 @@ async def test_without_a_version_changes_at_once_are_all_made(world: World):
     )
 
     assert sorted(one.version for one in changed) == [2, 3, 4]
+
+
+async def test_a_process_that_is_told_to_end_in_the_middle_of_a_write_loses_nothing(world: World):
+    await world.add_tenant("t")
+    caller = await world.add_client("t")
+    recording = world.application._recording
+    running = asyncio.create_task(recording.run())
+    await world.token(caller)
+    # Cancelled while the writer has the events of this round in hand.
+    while recording._round is None:  # noqa: ASYNC110 # nothing tells of it
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await recording.finish()
+
+    assert len(await flushed(world, "tokens_issued")) == 1

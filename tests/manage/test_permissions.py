@@ -127,6 +127,7 @@ NOWHERE: Final[Mapping[str, str]] = {
     "kid": "k",
     "token_id": "0" * 16,
     "token": "x",
+    "token_name": "0" * 16,
 }
 
 

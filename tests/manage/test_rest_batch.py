@@ -132,12 +132,15 @@ async def test_each_action_needs_its_own_permission_and_reach(world: World):
         action("DELETE", f"{CLIENTS}/manager"),
         action("PATCH", "/tenants/own", {"is_suspended": True}),
         action("POST", "/tenants/own/tokens/revoke-all"),
+        action("POST", "/tenants/own/keys/{kid}/revoke"),
         action("POST", "/tenants/own/tokens/revoke", {"token": "its own"}),
     ],
-    ids=["disabled", "removed", "suspended", "revoked with all", "revoked"],
+    ids=["disabled", "removed", "suspended", "revoked with all", "its key revoked", "revoked"],
 )
 async def test_a_batch_that_ends_its_callers_token_goes_no_further(world: World, ending: dict[str, Any]):
     token = await world.token("own")
+    keys = await world.process.administration.store.keys.list("own")
+    ending = {**ending, "path": ending["path"].format(kid=keys[0].kid)}
     if "token" in ending.get("body", {}):
         ending = {**ending, "body": {"token": token}}
 

@@ -73,7 +73,8 @@ async def test_a_writer_that_has_ended_makes_it_unready(application: InProcess):
 
 
 async def test_tenants_that_are_not_loaded_yet_make_it_unready(application: InProcess):
-    application.application._revision = -1
+    running = application.application
+    running._revision, running._sign = -1, running._sign_of_change()
 
     assert told(await application.send(Request("GET", "/readyz", {}))) == unready("tenants_not_loaded")
 

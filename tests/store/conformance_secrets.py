@@ -77,7 +77,7 @@ class SecretConformance:
         after = SecretPlace(NOW)
         while page := await store.clients.expiring(after, NOW + 10, limit, tenants):
             assert len(page) <= limit
-            seen += [(one.expires_at, one.tenant_id, one.client_id, one.secret_id) for one in page]
+            seen += [(one.expires_at or 0, one.tenant_id, one.client_id, one.secret_id) for one in page]
             after = SecretPlace(*seen[-1])
         assert seen == wanted
 

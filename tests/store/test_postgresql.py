@@ -28,6 +28,7 @@ from tests.postgresql import PASSWORD, Postgres, run_postgres
 
 from .conformance import StoreConformance
 from .conformance_audit import assert_chained, whole_log
+from .conformance_creations import IdempotencyConformance, RegistrationConformance
 from .conformance_life import hear
 from .conformance_together import TogetherConformance
 from .samples import NOW, client, digest, refresh, slot, tenant, token
@@ -53,7 +54,7 @@ def durable_url(durable: Postgres) -> str:
 
 
 @pytest.mark.asyncio
-class TestPostgresql(StoreConformance, TogetherConformance):
+class TestPostgresql(StoreConformance, TogetherConformance, IdempotencyConformance, RegistrationConformance):
     """Everything that is expected of a store. `store` and `another_process` stand on the `url` above."""
 
     HEARD_WITHIN_S = 1.0

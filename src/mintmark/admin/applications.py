@@ -61,7 +61,7 @@ class ApplicationChanges(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def act_as_application(
-    live: LiveToken, client: ClientRecord, tenant: TenantRecord, store: Store, *, source: str, correlation_id: str
+    live: LiveToken, client: ClientRecord, *, tenant: TenantRecord, store: Store, source: str, correlation_id: str
 ) -> Actor:
     """Return the application of a live token as an actor: its role permits, its privilege limits.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 import msgspec
@@ -11,6 +12,7 @@ import structlog
 
 from mintmark.admin.administration import Administration, Malformed
 from mintmark.admin.audit_chain import ChainVerifier, Fault, sign_checkpoint
+from mintmark.store.interface import AuditStore
 from mintmark.store.records import AuditRecord
 
 log = structlog.get_logger()
@@ -111,16 +113,22 @@ async def purge_audit(administration: Administration, retention_s: int) -> int:
     Raises: StoreUnavailable.
     """
     store, now, removed = administration.store.audit, administration.now(), 0
-    while True:
-        old = await store.oldest(PURGE_ROWS)
-        # In the order of the chain: one that is young enough holds what comes behind it, whatever its clock said.
-        young = next((index for index, (_, at, _) in enumerate(old) if at > now - retention_s), len(old))
-        if young == 0:
-            return removed
-        seq, _, hashed = old[young - 1]
+    while old := await _find_old(store, now - retention_s):
+        seq, _, hashed = old[-1]
         await store.purge(sign_checkpoint(administration.audit_key, seq, hashed, at=now, is_anchor=True))
-        removed += young
+        removed += len(old)
         await asyncio.sleep(PURGE_PAUSE_S)
+    return removed
+
+
+async def _find_old(store: AuditStore, until: int) -> list[tuple[int, int, bytes]]:
+    """Return the oldest records up to the first that is younger, which holds what comes behind it, whatever its clock.
+
+    Mostly the very first is: so that one is read alone.
+    """
+    if not [at for _, at, _ in await store.oldest(1) if at <= until]:
+        return []
+    return list(takewhile(lambda record: record[1] <= until, await store.oldest(PURGE_ROWS)))
 
 
 async def _readable(administration: Administration, tenant_id: str | None) -> Sequence[str] | None:

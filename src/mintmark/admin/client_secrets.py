@@ -5,6 +5,9 @@ How many live beside each other, and what a new one does to the others, are rule
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +21,7 @@ from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord, SecretPlace, SecretRecord
 
 DEFAULT_OVERLAP_S: Final = 86_400
+SECRETS_A_PAGE: Final = 500
 
 MadeSecret = tuple[SecretRecord, Secret]
 
@@ -189,6 +193,17 @@ async def list_expiring_secrets(
     now = administration.now()
     begin = SecretPlace(now + 1) if after is None else after
     return await administration.store.clients.expiring(begin, now + within_s, limit, tenants)
+
+
+async def count_expiring_secrets(administration: Administration, within_s: int) -> Mapping[str, int]:
+    """Return how many live secrets of each tenant expire within so many seconds. Raises: AdministrationError."""
+    counts: Counter[str] = Counter()
+    after: SecretPlace | None = None
+    while page := await list_expiring_secrets(administration, within_s=within_s, after=after, limit=SECRETS_A_PAGE):
+        counts.update(secret.tenant_id for secret in page)
+        after = place_of_secret(page[-1])
+        await asyncio.sleep(0)
+    return counts
 
 
 def place_of_secret(secret: SecretRecord) -> SecretPlace:

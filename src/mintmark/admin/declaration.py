@@ -11,7 +11,7 @@ import pathlib
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -24,6 +24,7 @@ PRUNABLE: Final = ("clients", "secrets", "sites")
 NEVER_WRITTEN: Final = (
     'a secret is never written in a file; say where it is: { env = "NAME" }, { file = "PATH" } or { generate = true }'
 )
+LAST_WRITTEN: Final = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
 LINE_TOLD: Final = re.compile(r"\(at line (\d+),")
 LIKE_A_SECRET: Final = frozenset({"client_secret", "value", "password", "secret_value", "hash"})
 
@@ -100,13 +101,16 @@ def read_declaration(file: pathlib.Path) -> Declaration:
     """Read a file. Raises: DeclarationRefused."""
     try:
         text = file.read_text("utf-8")
-        read = tomllib.loads(text)
     except OSError as error:
         raise DeclarationRefused(f"{file}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise DeclarationRefused(f"{file}: not UTF-8") from error
+    try:
+        read = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise DeclarationRefused(f"{file}{_place_in(error)}: not a TOML file: {error}") from error
+        told = LINE_TOLD.search(str(error))
+        line = told[1] if told else len(text.splitlines())
+        raise DeclarationRefused(f"{file}:{line}: not a TOML file: {error}") from error
     reader = _Reader()
     given = reader.members((), read, {"tenants": _table})
     tenants = tuple(_read_tenant(reader, *one) for one in reader.records(("tenants",), given.get("tenants", {})))
@@ -114,11 +118,6 @@ def read_declaration(file: pathlib.Path) -> Declaration:
     if reader.faults:
         raise declaration.refuse(reader.faults)
     return declaration
-
-
-def _place_in(error: tomllib.TOMLDecodeError) -> str:
-    found = LINE_TOLD.search(str(error))
-    return f":{found[1]}" if found else ""
 
 
 class _Wrong(ValueError):
@@ -161,9 +160,17 @@ def _number(value: Any) -> int:
 
 
 def _moment(value: Any) -> int:
+    """Return seconds; such a number itself is for moments behind the year 9999, which TOML cannot write."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise _Wrong("wanted is a moment and its offset, such as 2027-01-31T00:00:00Z")
     return int(value.timestamp())
+
+
+def show_moment(seconds: int) -> datetime | int:
+    """Return a moment as a file has it."""
+    return datetime.fromtimestamp(seconds, UTC) if seconds <= LAST_WRITTEN else seconds
 
 
 def _table(value: Any) -> Mapping[str, Any]:

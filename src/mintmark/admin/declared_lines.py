@@ -15,6 +15,8 @@ Path = tuple[str | int, ...]
 """The keys from the top of a file, and places within arrays: `("tenants", "acme", "hosts", 0)`."""
 
 FIRST_LINE: Final = 1
+ENDS: Final = ("]", "}", '"""', "'''")
+"""One of these is on the last line of a statement of several lines."""
 
 
 def find_lines(text: str) -> dict[Path, int]:
@@ -44,8 +46,11 @@ def _statements(text: str) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
     """Yield each statement's first line, its text, and what it says as a file of its own."""
     begun, statement = FIRST_LINE, ""
     for number, line in enumerate(text.split("\n"), FIRST_LINE):
-        begun = begun if statement else number
+        is_first = not statement
+        begun = number if is_first else begun
         statement += line + "\n"
+        if not is_first and not any(end in line for end in ENDS):
+            continue
         try:
             read = tomllib.loads(statement)
         except tomllib.TOMLDecodeError:

@@ -49,10 +49,12 @@ class References(NamedTuple):
         return Secret(text)
 
     def target(self, secret: DeclaredSecret) -> pathlib.Path | None:
-        """Return the file that a made secret goes to, or None. Raises: NoSecret (there is one already)."""
+        """Return the file that a made secret goes to, or None. Raises: NoSecret (there is one, or no such folder)."""
         if not secret.file:
             return None
         file = self.folder / secret.file
+        if not file.parent.is_dir():
+            raise NoSecret(f"file {secret.file}: there is no such folder")
         if file.exists():
             raise NoSecret(f"file {secret.file}: it is there already, and a made secret is never written over another")
         return file

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from mintmark.admin.administration import Administration
 from mintmark.admin.clients import list_clients
-from mintmark.admin.declaration import CLIENT_MEMBERS, SITE_MEMBERS, TENANT_MEMBERS
+from mintmark.admin.declaration import CLIENT_MEMBERS, SITE_MEMBERS, TENANT_MEMBERS, show_moment
 from mintmark.admin.sites import list_sites
 from mintmark.admin.tenants import list_tenants, show_tenant
 from mintmark.authentication.authenticate import live_secrets
@@ -105,7 +105,7 @@ def _reference(client: ClientRecord, secret: SecretRecord, variables: set[str]) 
     if secret.label:
         reference["label"] = secret.label
     if secret.expires_at is not None:
-        reference["expires_at"] = datetime.fromtimestamp(secret.expires_at, UTC)
+        reference["expires_at"] = show_moment(secret.expires_at)
     return reference
 
 

@@ -8,23 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
-from mintmark.admin.administration import Administration, Malformed, Missing
-from mintmark.admin.applications import check_application
-from mintmark.admin.clients import (
-    ClientChanges,
-    ClientRequest,
-    change_client,
-    disable_client,
-    list_clients,
-    register_client,
-    remove_client,
-    require_client,
-)
+from mintmark.admin.administration import Administration, Missing
+from mintmark.admin.clients import list_clients, require_client
 from mintmark.admin.declaration import (
     NEW_SITE_NEEDS,
     NEW_TENANT_NEEDS,
@@ -36,27 +25,28 @@ from mintmark.admin.declaration import (
     Fault,
 )
 from mintmark.admin.declared_lines import Path
-from mintmark.admin.declared_secrets import MadeForClient, References
+from mintmark.admin.declared_secrets import References
 from mintmark.admin.plan import Call, Change, Noun, Plan, Step, Subject
-from mintmark.admin.secret_planning import SecretPlanner, Wanted, give_wanted
-from mintmark.admin.sites import SiteChanges, SiteRequest, change_sites, create_site, list_sites, remove_sites
-from mintmark.admin.tenants import (
-    TenantChanges,
-    TenantRequest,
-    change_tenant,
-    create_tenant,
-    show_tenant,
-    suspend_tenant,
+from mintmark.admin.planned_acts import (
+    MAX_SITES,
+    SECRETS,
+    alter_client,
+    alter_site,
+    alter_tenant,
+    drop_client,
+    drop_site,
+    make_client,
+    make_site,
+    make_tenant,
 )
+from mintmark.admin.secret_planning import SecretPlanner
+from mintmark.admin.sites import list_sites
+from mintmark.admin.tenants import show_tenant
 from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.store.records import ClientRecord, SiteRecord, TenantRecord
 
 FIXED: Final = ("dialect", "identifier", "is_administrative", "site_type")
 """Members that no verb changes."""
-PRIVILEGES: Final = frozenset({"role", "all_sites", "sites", "all_customers", "customers"})
-SECRETS: Final = "secrets"
-"""The member of a new client's step that tells whence its secrets come."""
-MAX_SITES: Final = 1_000_000
 CLIENTS_A_PAGE: Final = 1000
 
 
@@ -87,7 +77,7 @@ async def make_plan(
 
 
 def _rank(step: Step) -> int:
-    """What others stand on comes first, and what makes room."""
+    """Return the place of a step: what others stand on comes first, and what makes room."""
     if step.noun == "tenant":
         # A customer comes after its msp, and who becomes the default after who was it.
         after = {change.member: change.after for change in step.changes}
@@ -115,17 +105,18 @@ class _Planner:
         self._saw("tenant", found, tenant.tenant_id)
         if found is None:
             self._require(tenant.path, tenant.members, NEW_TENANT_NEEDS, "tenant")
-            call = partial(_create_tenant, tenant_id=tenant.tenant_id)
+            call = partial(make_tenant, tenant_id=tenant.tenant_id)
             self._create("tenant", tenant.tenant_id, tenant.path, tenant.members, call)
         else:
             changed = self._difference(tenant.path, _members_of(found), tenant.members)
-            call = partial(_change_tenant, tenant_id=tenant.tenant_id)
+            call = partial(alter_tenant, tenant_id=tenant.tenant_id)
             self._change("tenant", tenant.tenant_id, tenant.path, changed, call)
         prunes = PRUNABLE if self._prunes_all else tenant.prune
         sites = await self._sites_of(tenant, found)
         self._plan_sites(tenant, sites, prunes=found is not None and "sites" in prunes)
+        names = {site.site_id: site.name for site in sites.values()}
         for client in tenant.clients:
-            await self._plan_client(tenant, client, found, {site.site_id: site.name for site in sites.values()})
+            await self._plan_client(tenant, client, found, names)
         if found is not None and "clients" in prunes:
             await self._prune_clients(tenant)
 
@@ -142,14 +133,14 @@ class _Planner:
         for name, found in there.items():
             if prunes and name not in named:
                 self._saw("site", found, tenant.tenant_id, found.site_id)
-                call = partial(_remove_site, tenant_id=tenant.tenant_id, site_id=found.site_id)
+                call = partial(drop_site, tenant_id=tenant.tenant_id, site_id=found.site_id)
                 self._delete("site", f"{tenant.tenant_id}/{name}", (*tenant.path, "sites", name), call)
 
     def _plan_site(self, tenant_id: str, site: DeclaredSite, found: SiteRecord | None) -> None:
         name = f"{tenant_id}/{site.name}"
         if found is None:
             self._require(site.path, site.members, NEW_SITE_NEEDS, "site")
-            call = partial(_create_site, tenant_id=tenant_id, name=site.name)
+            call = partial(make_site, tenant_id=tenant_id, name=site.name)
             self._create("site", name, site.path, site.members, call)
             return
         self._saw("site", found, tenant_id, found.site_id)
@@ -157,7 +148,7 @@ class _Planner:
         # Details are changed one by one.
         there["details"] = {key: found.details.get(key) for key in site.members.get("details", {})}
         changed = self._difference(site.path, there, site.members)
-        call = partial(_change_site, tenant_id=tenant_id, site_id=found.site_id)
+        call = partial(alter_site, tenant_id=tenant_id, site_id=found.site_id)
         self._change("site", name, site.path, changed, call)
 
     async def _plan_client(
@@ -169,13 +160,13 @@ class _Planner:
         if found is None:
             wanted, faults = self._secrets.of_new_client(client)
             self.faults += faults
-            call = partial(_register_client, tenant_id=tenant.tenant_id, client_id=client.client_id, wanted=wanted)
+            call = partial(make_client, tenant_id=tenant.tenant_id, client_id=client.client_id, wanted=wanted)
             shown = {**client.members, SECRETS: [one.described for one in wanted]}
             self._create("client", name, client.path, shown, call)
             return
         there = {**_members_of(found), "sites": tuple(names[one] for one in found.sites if one in names)}
         changed = self._difference(client.path, there, client.members)
-        change = partial(_change_client, tenant_id=tenant.tenant_id, client_id=client.client_id)
+        change = partial(alter_client, tenant_id=tenant.tenant_id, client_id=client.client_id)
         self._change("client", name, client.path, changed, change)
         steps, faults = await self._secrets.of_client(
             found, client, prunes=self._prunes_all or "secrets" in tenant.prune
@@ -204,7 +195,7 @@ class _Planner:
             for found in page:
                 if found.client_id not in named:
                     self._saw("client", found, tenant.tenant_id, found.client_id)
-                    call = partial(_remove_client, tenant_id=tenant.tenant_id, client_id=found.client_id)
+                    call = partial(drop_client, tenant_id=tenant.tenant_id, client_id=found.client_id)
                     path = (*tenant.path, "clients", found.client_id)
                     self._delete("client", f"{tenant.tenant_id}/{found.client_id}", path, call)
 
@@ -246,109 +237,3 @@ def _members_of(record: msgspec.Struct) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it: what is read from TOML and from the store are then alike."""
     return msgspec.to_builtins(value)
-
-
-async def _create_tenant(
-    administration: Administration, members: Mapping[str, Any], *, tenant_id: str
-) -> list[MadeForClient]:
-    given = dict(members)
-    is_suspended = given.pop("is_suspended", False)
-    await create_tenant(administration, TenantRequest(tenant_id=tenant_id, **given))
-    if is_suspended:
-        await suspend_tenant(administration, tenant_id, suspended=True)
-    return []
-
-
-async def _change_tenant(
-    administration: Administration, members: Mapping[str, Any], *, tenant_id: str
-) -> list[MadeForClient]:
-    await change_tenant(administration, tenant_id, TenantChanges(**members))
-    return []
-
-
-async def _create_site(
-    administration: Administration, members: Mapping[str, Any], *, tenant_id: str, name: str
-) -> list[MadeForClient]:
-    await create_site(administration, tenant_id, SiteRequest(name=name, **members))
-    return []
-
-
-async def _change_site(
-    administration: Administration, members: Mapping[str, Any], *, tenant_id: str, site_id: str
-) -> list[MadeForClient]:
-    await change_sites(administration, tenant_id, {site_id: SiteChanges(**members)})
-    return []
-
-
-async def _remove_site(
-    administration: Administration, _: Mapping[str, Any], *, tenant_id: str, site_id: str
-) -> list[MadeForClient]:
-    await remove_sites(administration, tenant_id, [site_id])
-    return []
-
-
-async def _register_client(
-    administration: Administration,
-    members: Mapping[str, Any],
-    *,
-    tenant_id: str,
-    client_id: str,
-    wanted: Sequence[Wanted],
-) -> list[MadeForClient]:
-    given = await _with_site_ids(administration, tenant_id, members)
-    is_disabled = given.pop("is_disabled", False)
-    del given[SECRETS]
-    first, *others = wanted
-    request = ClientRequest(
-        tenant_id=tenant_id,
-        client_id=client_id,
-        client_secret=first.client_secret,
-        secret_label=first.secret.label,
-        secret_expires_at=first.secret.expires_at,
-        **given,
-    )
-    made = await register_client(administration, request)
-    if PRIVILEGES & set(given):
-        await check_application(administration, made.client)
-    told = [first.tell(made.client, made.client_secret)]
-    told += [await give_wanted(administration, made.client, one) for one in others]
-    if is_disabled:
-        await disable_client(administration, tenant_id, client_id, disabled=True)
-    return list(chain.from_iterable(told))
-
-
-async def _change_client(
-    administration: Administration, members: Mapping[str, Any], *, tenant_id: str, client_id: str
-) -> list[MadeForClient]:
-    given = await _with_site_ids(administration, tenant_id, members)
-    is_disabled = given.pop("is_disabled", None)
-    if given:
-        client = await change_client(administration, tenant_id, client_id, ClientChanges(**given))
-        if PRIVILEGES & set(given):
-            await check_application(administration, client)
-    if is_disabled is not None:
-        await disable_client(administration, tenant_id, client_id, disabled=is_disabled)
-    return []
-
-
-async def _remove_client(
-    administration: Administration, _: Mapping[str, Any], *, tenant_id: str, client_id: str
-) -> list[MadeForClient]:
-    await remove_client(administration, tenant_id, client_id)
-    return []
-
-
-async def _with_site_ids(administration: Administration, tenant_id: str, members: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a client's members with the ids of the sites that the file names. Raises: Malformed."""
-    given = dict(members)
-    if "sites" in given:
-        given["sites"] = tuple([await _site_id(administration, tenant_id, name) for name in given["sites"]])
-    return given
-
-
-async def _site_id(administration: Administration, tenant_id: str, name: str) -> str:
-    _, sites = await list_sites(administration, tenant_id, containing=name, offset=0, limit=MAX_SITES)
-    found = next((site.site_id for site in sites if site.name == name), None)
-    if found is None:
-        raise Malformed(f"sites: there is no site {name!r}", "sites")
-    return found

@@ -33,14 +33,20 @@ class Recording:
         self.last_used = LastUsed()
         self._administration = administration
         self._last_written = administration.clock()
+        self._round: asyncio.Future[None] | None = None
 
     async def run(self) -> None:
         """Write at each interval, until cancelled."""
         while True:
             await asyncio.sleep(FLUSH_INTERVAL_S)
-            await self.write_events()
-            if self._administration.clock() - self._last_written >= LAST_USED_INTERVAL_S:
-                await self.write_last_used()
+            self._round = asyncio.ensure_future(self._write_due())
+            # Who cancels this does not cut off a write: what it has in hand would be lost.
+            await asyncio.shield(self._round)
+
+    async def _write_due(self) -> None:
+        await self.write_events()
+        if self._administration.clock() - self._last_written >= LAST_USED_INTERVAL_S:
+            await self.write_last_used()
 
     async def write_events(self) -> None:
         """Append what has happened to the audit log."""
@@ -68,5 +74,7 @@ class Recording:
 
     async def finish(self) -> None:
         """Write what is left, at the end of the process."""
+        if self._round is not None:
+            await self._round
         await self.write_events()
         await self.write_last_used()

@@ -6,17 +6,17 @@ RFC: 7591, RFC: 7592.
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
 
-from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration, Malformed, Missing, PermissionRefused
 from mintmark.admin.clients import (
     ClientChanges,
     ClientRequest,
     change_client,
-    check_clients,
     find_client,
     register_client,
     remove_client,
@@ -119,14 +119,14 @@ async def register_self(administration: Administration, request: ClientRequest, 
     token = await store.find_token(request.tenant_id, digest)
     if token is None or token.uses_left < 1 or token.expires_at <= administration.now():
         raise PermissionRefused("the initial access token is unknown, expired or used up")
-    own = administration.on_behalf_of(_actor(administration, request.tenant_id, f"registration {token.token_id}"))
     if not set(request.scope) <= set(token.scope):
         raise Malformed("scope: more than the initial access token allows", "scope")
-    await check_clients(own, request.tenant_id, [request])
-    if not await store.spend_token(request.tenant_id, digest, administration.now()):
-        raise PermissionRefused("the initial access token is used up")
-    made = await register_client(own, request)
-    access_token = await _give_access_token(administration, made.client, token.scope, None)
+    name = f"registration {token.token_id}"
+    async with _own(administration, request.tenant_id, name) as own:
+        if not await own.store.registrations.spend_token(request.tenant_id, digest, administration.now()):
+            raise PermissionRefused("the initial access token is used up")
+        made = await register_client(own, request)
+        access_token = await _give_access_token(own, made.client, token.scope, None)
     return Registered(made.client, access_token, made.client_secret)
 
 
@@ -165,10 +165,11 @@ async def change_registration(
     client, registration = await find_registration(administration, tenant_id, client_id, access_token)
     if not set(changes.scope or ()) <= set(registration.scope):
         raise Malformed("scope: more than the initial access token allowed", "scope")
-    own = administration.on_behalf_of(_actor(administration, tenant_id, f"client:{tenant_id}/{client_id}"))
-    changed = await change_client(own, tenant_id, client_id, changes, if_version=client.version)
     shown = digest_token(access_token.reveal())
-    return Registered(changed, await _give_access_token(administration, changed, registration.scope, shown))
+    async with _own(administration, tenant_id, f"client:{tenant_id}/{client_id}") as own:
+        changed = await change_client(own, tenant_id, client_id, changes, if_version=client.version)
+        access_next = await _give_access_token(own, changed, registration.scope, shown)
+    return Registered(changed, access_next)
 
 
 async def remove_registration(
@@ -179,8 +180,8 @@ async def remove_registration(
     Raises: AdministrationError.
     """
     await find_registration(administration, tenant_id, client_id, access_token)
-    own = administration.on_behalf_of(_actor(administration, tenant_id, f"client:{tenant_id}/{client_id}"))
-    await remove_client(own, tenant_id, client_id)
+    async with _own(administration, tenant_id, f"client:{tenant_id}/{client_id}") as own:
+        await remove_client(own, tenant_id, client_id)
 
 
 async def _give_access_token(
@@ -198,7 +199,12 @@ async def _give_access_token(
     return token
 
 
-def _actor(administration: Administration, tenant_id: str, name: str) -> Actor:
-    """Return who acts: it may register and change clients of its tenant, which verbs here do to its own alone."""
-    presented = administration.actor
-    return msgspec.structs.replace(presented, name=name, permissions=OWN, tenants=frozenset({tenant_id}))
+@asynccontextmanager
+async def _own(administration: Administration, tenant_id: str, name: str) -> AsyncIterator[Administration]:
+    """Give the verbs on behalf of a client about itself, in one transaction.
+
+    It may register and change clients of its tenant, which the verbs here do to its own alone.
+    """
+    actor = msgspec.structs.replace(administration.actor, name=name, permissions=OWN, tenants=frozenset({tenant_id}))
+    async with administration.store.together() as store:
+        yield msgspec.structs.replace(administration, actor=actor, store=store)

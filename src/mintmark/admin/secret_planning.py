@@ -7,13 +7,14 @@ hash is in a step.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mintmark.admin.administration import Administration
 from mintmark.admin.client_secrets import SecretRequest, give_secret, remove_secret
-from mintmark.admin.declaration import DeclaredClient, DeclaredSecret, Fault
+from mintmark.admin.declaration import DeclaredClient, DeclaredSecret, Fault, show_moment
 from mintmark.admin.declared_lines import Path
 from mintmark.admin.declared_secrets import MadeForClient, NoSecret, References, describe_reference
 from mintmark.admin.plan import Change, Step
@@ -23,6 +24,8 @@ from mintmark.authentication.secrets import is_generated
 from mintmark.grants.rules import Rules
 from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord, SecretRecord
+
+ONE_SECRET: Final = "secrets: in this system a client has one"
 
 
 class Wanted(NamedTuple):
@@ -89,18 +92,46 @@ class SecretPlanner:
         faults += self._repeated(wanted)
         rules = await self._administration.require_rules(found.tenant_id)
         if not rules.secrets.overlap and len(wanted) > 1:
-            faults.append(Fault(client.path, "secrets: in this system a client has one"))
+            faults.append(Fault(client.path, ONE_SECRET))
         if faults:
             return [], faults
         live = live_secrets(found, self._administration.now())
-        pairs = [(one, await self._match(one, live, rules)) for one in wanted]
-        return _steps(found, _Difference.between(pairs, live, client.path), rules, prunes=prunes)
+        pairs = [(one, await self._match(one, live, rules)) for one in [*wanted, *self._ended(client.secrets)]]
+        return _steps(found, self._compare(pairs, live, client.path), rules, prunes=prunes)
+
+    def _has_expired(self, secret: DeclaredSecret) -> bool:
+        return secret.expires_at is not None and secret.expires_at <= self._administration.now()
+
+    def _ended(self, secrets: Sequence[DeclaredSecret]) -> list[Wanted]:
+        """Return what has expired and can still be recognised."""
+        ended = []
+        for secret in filter(self._has_expired, secrets):
+            with suppress(NoSecret):
+                ended.append(Wanted(secret, self._references.fetch(secret), self._references))
+        return ended
+
+    def _compare(
+        self, pairs: Sequence[tuple[Wanted, SecretRecord | None]], live: Sequence[SecretRecord], path: Path
+    ) -> _Difference:
+        """Find made secrets by their label among those that no given one is, and sort all."""
+        difference = _Difference(path)
+        taken = {row.secret_id for _, row in pairs if row is not None}
+        rest = {row.secret_id: row for row in live if row.secret_id not in taken}
+        for wanted, row in pairs:
+            found = row or next((one for one in rest.values() if _is_made(wanted, one)), None)
+            if self._has_expired(wanted.secret):
+                difference.doomed += [] if found is None else [found]
+            else:
+                difference.sort(wanted, found)
+            if found is not None:
+                rest.pop(found.secret_id, None)
+        difference.unnamed += rest.values()
+        return difference
 
     def _fetch(self, secrets: Sequence[DeclaredSecret]) -> tuple[list[Wanted], list[Fault]]:
         """Fetch what has not expired."""
         wanted, faults = [], []
-        now = self._administration.now()
-        for secret in (one for one in secrets if one.expires_at is None or one.expires_at > now):
+        for secret in (one for one in secrets if not self._has_expired(one)):
             try:
                 wanted.append(Wanted(secret, self._references.fetch(secret), self._references))
             except NoSecret as error:
@@ -112,17 +143,18 @@ class SecretPlanner:
         seen: set[str] = set()
         faults = []
         for one in wanted:
-            secret = one.client_secret
-            mark = (
-                f"label {one.secret.label}"
-                if secret is None
-                else self._administration.keyed_hash.hash_secret(secret.encoded())
-            )
+            mark = self._mark(one)
             if mark in seen:
-                text = "another made secret has this label" if secret is None else "this secret stands twice"
+                text = "another made secret has this label" if one.client_secret is None else "this secret stands twice"
                 faults.append(Fault(one.secret.path, text))
             seen.add(mark)
         return faults
+
+    def _mark(self, wanted: Wanted) -> str:
+        secret = wanted.client_secret
+        if secret is None:
+            return f"label {wanted.secret.label}"
+        return self._administration.keyed_hash.hash_secret(secret.encoded())
 
     async def _match(self, wanted: Wanted, live: Sequence[SecretRecord], rules: Rules) -> SecretRecord | None:
         """Return the stored secret that a given one is; a made one is found by its label, later."""
@@ -137,33 +169,18 @@ class SecretPlanner:
         return None
 
 
-class _Difference(NamedTuple):
+class _Difference:
     """What is to be done with the secrets of one client."""
 
-    new: list[Wanted]
-    changed: list[tuple[Wanted, SecretRecord]]
-    """The same value, with another label or expiry."""
-    unnamed: list[SecretRecord]
-    faults: list[Fault]
-    path: Path
-
-    @classmethod
-    def between(
-        cls, pairs: Sequence[tuple[Wanted, SecretRecord | None]], live: Sequence[SecretRecord], path: Path
-    ) -> _Difference:
-        """Match made secrets by label among those that no given one is, and sort all."""
-        difference = cls([], [], [], [], path)
-        rest = {row.secret_id: row for row in live}
-        for _, row in pairs:
-            if row is not None:
-                del rest[row.secret_id]
-        for wanted, row in pairs:
-            found = row or next((one for one in rest.values() if _is_made(wanted, one)), None)
-            difference.sort(wanted, found)
-            if found is not None:
-                rest.pop(found.secret_id, None)
-        difference.unnamed.extend(rest.values())
-        return difference
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.new: list[Wanted] = []
+        self.changed: list[tuple[Wanted, SecretRecord]] = []
+        """The same value, with another label or expiry."""
+        self.doomed: list[SecretRecord] = []
+        """Alive, where the file says that its time is past."""
+        self.unnamed: list[SecretRecord] = []
+        self.faults: list[Fault] = []
 
     def sort(self, wanted: Wanted, row: SecretRecord | None) -> None:
         """Put one where it belongs."""
@@ -187,7 +204,7 @@ def _steps(found: ClientRecord, difference: _Difference, rules: Rules, *, prunes
     """Return the steps in an order that makes room first, and never takes away the newest where it must stay."""
     name = f"{found.tenant_id}/{found.client_id}"
     replaced = not rules.secrets.overlap and bool(difference.new or difference.changed)
-    doomed = difference.unnamed if prunes or replaced else []
+    doomed = difference.doomed + (difference.unnamed if prunes or replaced else [])
     early: list[Step] = []
     late: list[Step] = []
     for row in doomed:
@@ -222,8 +239,9 @@ def _change_step(name: str, found: ClientRecord, wanted: Wanted, row: SecretReco
     )
 
 
-def _moment(seconds: int | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+def _moment(seconds: int | None) -> str | int | None:
+    moment = None if seconds is None else show_moment(seconds)
+    return moment.isoformat() if isinstance(moment, datetime) else moment
 
 
 async def _give(

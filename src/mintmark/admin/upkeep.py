@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from mintmark.admin.administration import Administration
-from mintmark.admin.client_secrets import list_expiring_secrets, place_of_secret
+from mintmark.admin.client_secrets import SECRETS_A_PAGE, list_expiring_secrets, place_of_secret
 from mintmark.admin.keys import add_scheduled_key
 from mintmark.grants.rules import TokenRules, override_token_rules, tenant_rules
 from mintmark.protocol.errors import StoreUnavailable
@@ -28,7 +28,6 @@ KEEP_EXPIRED_S: Final = 3600
 KEEP_EXPIRED_SECRETS_S: Final = 7 * 86_400
 """How long an expired secret is still listed, so that its owner sees what has happened to it."""
 ANNOUNCED_FACT: Final = "secrets_announced_on"
-SECRETS_A_PAGE: Final = 500
 DAY_S: Final = 86_400
 RECLAIM_PAGES: Final = 32
 KEEP_FREE_PAGES: Final = 1000

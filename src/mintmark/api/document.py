@@ -29,6 +29,7 @@ PATH_SCHEMAS: Final[Mapping[str, Json]] = {
     "client_id": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$", "example": "billing"},
     "secret_id": {"type": "string", "pattern": "^[0-9a-f]{16}$", "example": "9f86d081884c7d65"},
     "kid": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "token_name": {"type": "string", "pattern": "^[0-9a-f-]{16,64}$"},
     "token_id": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
 }
 CORRELATION: Final = {
@@ -212,7 +213,7 @@ def problems_of(operation: Operation) -> tuple[str, ...]:
     if operation.is_versioned:
         names.append("outdated")
     if operation.is_creation:
-        names += ["key-in-use", "key-reused"]
+        names.append("key-reused")
     return tuple(dict.fromkeys(names))
 
 

@@ -20,8 +20,6 @@ from mintmark.store.records import IdempotencyRecord
 HEADER: Final = b"idempotency-key"
 KEY: Final = re.compile(rb"[\x21-\x7e]{1,255}")
 KEPT_S: Final = 86_400
-CLAIMED_S: Final = 60
-"""A claim whose process died is free again after this."""
 REPLAYED: Final = (b"idempotency-replayed", b"true")
 
 
@@ -38,34 +36,36 @@ async def answer_once(
 ) -> HttpResponse:
     """Answer a request with a key: by carrying it out, or as it was answered before.
 
-    The claim, the creation and the answer are three transactions, and the last one's sync is the sync of all.
+    The creation and the keeping of its answer are one transaction, for which parallel requests wait.
 
     Raises:
-        Refusal: `malformed-request` (the key), `key-reused`, `key-in-use`, and what `answer` raises.
+        Refusal: `malformed-request` (the key), `key-reused`, and what `answer` raises.
     """
-    now, actor = desk.administration.now(), desk.administration.actor.name
-    record = IdempotencyRecord(actor, read_key(request), digest_request(request, desk), None, now + CLAIMED_S)
-    unsynced = desk.administration.unsynced()
-    standing = await unsynced.store.idempotency.claim(record, now)
-    if standing is not None:
-        return replay(standing, record, desk)
-    try:
-        response = await answer(msgspec.structs.replace(desk, administration=unsynced))
-    except Exception:
-        await unsynced.store.idempotency.release(actor, record.key)
-        raise
-    sealed = desk.administration.sealing_key.seal(write_kept(response), _purpose(record))
-    await desk.administration.store.idempotency.finish(actor, record.key, sealed, now + KEPT_S)
+    administration, key = desk.administration, read_key(request)
+    named = (administration.actor.name, key, administration.now())
+    if (standing := await administration.store.idempotency.find(*named)) is not None:
+        return replay(standing, request, desk)
+    async with administration.store.together() as store:
+        if (standing := await store.idempotency.find(*named)) is not None:
+            return replay(standing, request, desk)
+        together = msgspec.structs.replace(administration, store=store)
+        response = await answer(msgspec.structs.replace(desk, administration=together))
+        await store.idempotency.keep(seal(response, request, desk, key))
     return response
 
 
-def replay(standing: IdempotencyRecord, asked: IdempotencyRecord, desk: Desk) -> HttpResponse:
-    """Return the answer that stands. Raises: Refusal (`key-reused`, `key-in-use`)."""
-    if standing.digest != asked.digest:
+def seal(response: HttpResponse, request: HttpRequest, desk: Desk, key: str) -> IdempotencyRecord:
+    """Return what is kept of an answer."""
+    actor, ends = desk.administration.actor.name, desk.administration.now() + KEPT_S
+    sealed = desk.administration.sealing_key.seal(write_kept(response), _purpose(actor, key))
+    return IdempotencyRecord(actor, key, digest_request(request, desk), sealed, ends)
+
+
+def replay(standing: IdempotencyRecord, request: HttpRequest, desk: Desk) -> HttpResponse:
+    """Return the answer that stands. Raises: Refusal (`key-reused`)."""
+    if standing.digest != digest_request(request, desk):
         raise Refusal("key-reused")
-    if standing.sealed is None:
-        raise Refusal("key-in-use", headers=(("retry-after", "1"),))
-    opened = desk.administration.sealing_key.open(standing.sealed, _purpose(standing))
+    opened = desk.administration.sealing_key.open(standing.sealed, _purpose(standing.actor, standing.key))
     kept = msgspec.json.decode(opened, type=KeptAnswer)
     headers = tuple((name.encode(), value.encode()) for name, value in kept.headers)
     return HttpResponse(kept.status, (*headers, REPLAYED), kept.body)
@@ -91,5 +91,5 @@ def write_kept(response: HttpResponse) -> bytes:
     return msgspec.json.encode(KeptAnswer(response.status, headers, response.body))
 
 
-def _purpose(record: IdempotencyRecord) -> bytes:
-    return f"answer {record.actor} {record.key}".encode()
+def _purpose(actor: str, key: str) -> bytes:
+    return f"answer {actor} {key}".encode()

@@ -51,6 +51,8 @@ class TenantView(msgspec.Struct, frozen=True, kw_only=True):
     tenant_id: str
     dialect: str
     issuer: str
+    title: str
+    description: str
     hosts: tuple[str, ...]
     identifier: str | None
     is_default: bool

@@ -141,12 +141,13 @@ class Table:
 
     def at(self, path: str) -> Mapping[str, Operation]:
         """Return the rows at a path below PREFIX, still percent-encoded, by method; nothing: an empty mapping."""
-        place: Place | None = self._root
+        place = self._root
         for part in path.split("/"):
             # A parameter is never empty.
-            place = place.parts.get(part) or (place.parameter if part else None)
-            if place is None:
+            place_below = place.parts.get(part) or (place.parameter if part else None)
+            if place_below is None:
                 return {}
+            place = place_below
         return place.rows
 
 

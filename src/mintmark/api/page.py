@@ -66,7 +66,7 @@ FOOT: Final = "</body>\n</html>\n"
 def write_page(table: Table) -> bytes:
     """Return the page as UTF-8."""
     sections = [(noun, list(rows)) for noun, rows in groupby(table.operations, lambda one: one.noun)]
-    links = "".join(f'<li><a href="#{noun}">{noun}</a></li>' for noun, _ in sections)
+    links = "".join(f'<li><a href="#{noun}">{title_of(noun)}</a></li>' for noun, _ in sections)
     parts = [
         HEAD,
         f"<header><h1>Mintmark management API</h1><p>{prose(ABOUT)}</p>",
@@ -80,9 +80,14 @@ def write_page(table: Table) -> bytes:
     return "".join(parts).encode()
 
 
+def title_of(noun: str) -> str:
+    """Return a noun as people write it."""
+    return noun.replace("_", " ")
+
+
 def write_section(noun: str, operations: Iterable[Operation]) -> str:
     """Return the operations of a noun."""
-    return f'<section id="{noun}"><h2>{noun}</h2>\n{"".join(map(write_operation, operations))}</section>\n'
+    return f'<section id="{noun}"><h2>{title_of(noun)}</h2>\n{"".join(map(write_operation, operations))}</section>\n'
 
 
 def write_operation(operation: Operation) -> str:

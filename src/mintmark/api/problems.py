@@ -51,9 +51,6 @@ PROBLEMS: Final[dict[str, ProblemRow]] = {
     "not-acceptable": ProblemRow(406, "Only JSON can be answered.", "`Accept` admits no JSON."),
     "taken": ProblemRow(409, "Something with this name is there already.", "An id, issuer, host or name is taken."),
     "limit-reached": ProblemRow(409, "There are as many as there may be.", "Remove one first."),
-    "key-in-use": ProblemRow(
-        409, "A request with this Idempotency-Key is being answered.", "Ask again in a second for its answer."
-    ),
     "outdated": ProblemRow(412, "It was changed meanwhile.", "`If-Match` names another version than the present one."),
     "body-too-large": ProblemRow(413, "The request body is too large.", "64 KiB, and 1 MiB for a batch, are allowed."),
     "unsupported-media-type": ProblemRow(415, "The body must be JSON.", "`Content-Type` names another type."),

@@ -5,6 +5,7 @@ The metadata of RFC 7591 that means something here is kept; what is not is neith
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ from mintmark.api.callers import read_token
 from mintmark.api.problems import Refusal
 from mintmark.authentication.comparison import find_match
 from mintmark.endpoints.outcome import correlation_id_of
-from mintmark.endpoints.route import Route, ServedTenant
+from mintmark.endpoints.route import Endpoint, Route, ServedTenant
 from mintmark.protocol.errors import InvalidRequest, SettingsError
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.scope import format_scope, parse_scope
@@ -63,14 +64,18 @@ class Unregistrable(Exception):
 class RegistrationEndpoint:
     """Answers registration requests, and those of clients about their own registration."""
 
-    def __init__(self, administration: Administration) -> None:
+    def __init__(self, administration: Administration, vendors: Mapping[str, Endpoint]) -> None:
+        """Take what answers instead in the dialects whose system has a registration of its own."""
         self._administration = administration
+        self._vendors = vendors
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
         """Answer. A tenant that does not allow registration has nothing at this path."""
         tenant = route.select_tenant(None)
         if not tenant.record.allows_registration:
             raise InvalidRequest("unknown_path")
+        if (vendor := self._vendors.get(tenant.dialect.name)) is not None:
+            return await vendor.handle(request, route)
         asked = Asked(self._on_behalf_of_nobody(request), request, tenant)
         try:
             return await asked.answer()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -80,7 +80,7 @@ async def remove(call: Call) -> Reply:
     return Reply()
 
 
-def _members(token: InitialAccessToken) -> dict[str, object]:
+def _members(token: InitialAccessToken) -> dict[str, Any]:
     return {name: getattr(token, name) for name in InitialTokenView.__struct_fields__}
 
 

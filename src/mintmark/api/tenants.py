@@ -16,7 +16,7 @@ from mintmark.admin.tenants import (
     remove_tenant,
     show_tenant,
 )
-from mintmark.api.messages import Audiences, Given, Scope, TenantId, TenantView, TokenRuleSet, given_members
+from mintmark.api.messages import Audiences, Given, Name, Scope, TenantId, TenantView, TokenRuleSet, given_members
 from mintmark.api.messages import show_tenant as show
 from mintmark.api.operation import Call, Operation, Reply
 from mintmark.api.paging import PageQuery, read_cursor, reply_page
@@ -27,6 +27,8 @@ EXAMPLE_VIEW: Final[Mapping[str, Any]] = {
     "tenant_id": "acme",
     "dialect": "oauth2",
     "issuer": "https://id.example/t/acme",
+    "title": "Acme",
+    "description": "",
     "hosts": [],
     "identifier": None,
     "is_default": False,
@@ -43,6 +45,7 @@ EXAMPLE_VIEW: Final[Mapping[str, Any]] = {
 Url = Annotated[str, msgspec.Meta(max_length=2048, examples=["https://id.example/t/acme"])]
 Host = Annotated[str, msgspec.Meta(max_length=255, examples=["id.acme.example"])]
 Hosts = Annotated[tuple[Host, ...], msgspec.Meta(max_length=100)]
+Description = Annotated[str, msgspec.Meta(max_length=1024)]
 Identifier = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9._-]{1,128}$")]
 Dialect = Annotated[str, msgspec.Meta(max_length=64, examples=["oauth2"])]
 
@@ -53,6 +56,8 @@ class TenantCreation(Given, frozen=True, kw_only=True):
     tenant_id: TenantId
     dialect: Dialect
     issuer: Url
+    title: Name = ""
+    description: Description = ""
     hosts: Hosts = ()
     identifier: Identifier | None = None
     is_default: bool = False
@@ -64,6 +69,8 @@ class TenantCreation(Given, frozen=True, kw_only=True):
 class TenantPatch(Given, frozen=True, kw_only=True):
     """What is to change; the rest stays. RFC: 7396."""
 
+    title: Name | msgspec.UnsetType = msgspec.UNSET
+    description: Description | msgspec.UnsetType = msgspec.UNSET
     issuer: Url | msgspec.UnsetType = msgspec.UNSET
     hosts: Hosts | msgspec.UnsetType = msgspec.UNSET
     is_default: bool | msgspec.UnsetType = msgspec.UNSET

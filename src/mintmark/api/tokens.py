@@ -8,7 +8,7 @@ import msgspec
 
 from mintmark.admin.actor import name_token
 from mintmark.admin.tenants import invalidate_tokens
-from mintmark.admin.tokens import find_token, revoke_token
+from mintmark.admin.tokens import find_token, revoke_named_token, revoke_token
 from mintmark.api.messages import Given
 from mintmark.api.operation import Call, Operation, Reply
 from mintmark.protocol.secret import Secret
@@ -67,6 +67,12 @@ async def revoke(call: Call) -> Reply:
     return Reply(Revocation(await revoke_token(*where, call.body.token)))
 
 
+async def revoke_named(call: Call) -> Reply:
+    """End a token that is known by its name alone."""
+    await revoke_named_token(call.administration, call.path["tenant_id"], call.path["token_name"])
+    return Reply()
+
+
 async def revoke_all(call: Call) -> Reply:
     """End every token of a tenant."""
     await invalidate_tokens(call.administration, call.path["tenant_id"])
@@ -109,6 +115,18 @@ OPERATIONS: Final = (
         gives=Revocation,
         example=EXAMPLE,
         example_answer={"revoked": True},
+    ),
+    Operation(
+        name="revokeNamedToken",
+        method="DELETE",
+        path=TOKENS + "/{token_name}",
+        permission="tokens:revoke",
+        call=revoke_named,
+        summary="Revoke a token by its name",
+        about="For one that nobody can show, such as one that the audit log names: the `jti` of a JWT, or 16 to 64 hex"
+        " digits of an opaque token's digest.",
+        success=204,
+        problems=("invalid-values",),
     ),
     Operation(
         name="revokeAllTokens",

@@ -19,6 +19,7 @@ NOUNS: Final = {
     "token": "ask any server of any dialect for a token",
     "dialect": "list, show and check dialect files",
     "keys": "list and add signing and encryption keys",
+    "registration": "let clients register themselves",
     "audit": "read and verify the audit log",
     "apply": "bring a deployment to what a file says, after showing the plan",
     "export": "print a deployment as such a file",

@@ -40,6 +40,10 @@ class ClientGone(Exception):
 class Present(Protocol):
     """What is registered now, whichever process changed it."""
 
+    @property
+    def router(self) -> Router:
+        """Where requests go; another one when the tenants have changed."""
+
     def has_news(self) -> bool:
         """Tell, without a read, whether there is something to take in."""
 
@@ -48,7 +52,7 @@ class Present(Protocol):
 
 
 class AsgiApp:
-    """The ASGI application. `router` is replaced as a whole when the tenants change.
+    """The ASGI application.
 
     Args:
         mounts: what answers where the router finds nothing; the first whose path fits.
@@ -56,23 +60,21 @@ class AsgiApp:
 
     def __init__(
         self,
-        router: Router,
+        present: Present,
         endpoints: Mapping[str, Endpoint],
         *,
         trust: ProxyTrust,
         outcomes: Outcomes,
         observe: Observe,
         probes: Probes,
-        present: Present,
         mounts: Sequence[Mount] = (),
     ) -> None:
-        self.router = router
+        self._present = present
         self._endpoints = endpoints
         self._trust = trust
         self._outcomes = outcomes
         self._observe = observe
         self._probes = probes
-        self._present = present
         self._mounts = mounts
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -82,7 +84,7 @@ class AsgiApp:
         headers = join_headers(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path: str = scope["path"]
-        route = self.router.find(host, path)
+        route = self._present.router.find(host, path)
         if route is not None:
             began = perf_counter()
             response = await self._answer(scope, headers, receive, route)
@@ -129,7 +131,7 @@ class AsgiApp:
         await mounted[1]({**scope, "client": (source, 0)}, receive, send)
 
     def _nothing_here(self, host: str, path: str, headers: Mapping[bytes, bytes]) -> HttpResponse:
-        dialect = self.router.owner_of_unknown_path(host, path)
+        dialect = self._present.router.owner_of_unknown_path(host, path)
         answer = NOT_FOUND if dialect is None else dialect.encode_error(InvalidRequest("unknown_path"))
         return answer.with_headers(correlation_header(headers))
 

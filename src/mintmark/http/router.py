@@ -124,6 +124,9 @@ def _shared_routes(tenants: list[ServedTenant]) -> Mapping[str, Route]:
     """
     owners: dict[str, list[ServedTenant]] = {}
     for tenant in tenants:
+        # Every deployment has an administrative tenant: it must be named, and the first tenant beside it need not.
+        if tenant.record.is_administrative and not tenant.record.is_default:
+            continue
         for path in (*tenant.dialect.endpoints.values(), *_well_known(tenant.dialect)):
             owners.setdefault(path, []).append(tenant)
     return {path: route for path, group in owners.items() if (route := _shared_route(path, group)) is not None}

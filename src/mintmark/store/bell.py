@@ -39,10 +39,9 @@ class FileBell:
         """Raise the number if what was committed last is to be told of. Only the holder of the write lock may."""
         if connection.info.pop(REVISED, False):
             number = (int.from_bytes(self.heard(), "little") + 1) % (1 << 8 * OCTETS)
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 os.pwrite(self._file.fileno(), number.to_bytes(OCTETS, "little"), 0)
 
     def close(self) -> None:
-        """Let go of the file. A second call does nothing."""
-        self._shared.close()
+        """Ring no more. A second call does nothing. The map stays while there is somebody to look at it."""
         self._file.close()

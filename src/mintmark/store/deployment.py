@@ -14,7 +14,7 @@ from mintmark.store.session import Bell
 from mintmark.store.tables import DEPLOYMENT_FACT, REVISION
 from mintmark.store.writing import Shown, Subject, Writing
 
-READ_REVISION: Final = Prepared(select(REVISION.c.number))
+READ_REVISIONS: Final = Prepared(select(REVISION.c.number, REVISION.c.of_issuers))
 GENERATION_BITS: Final = 62
 FIND_FACT: Final = select(DEPLOYMENT_FACT.c.value).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
 REMOVE_FACT: Final = delete(DEPLOYMENT_FACT).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
@@ -43,7 +43,11 @@ class SqlDeployment:
 
     async def revision(self) -> int:
         """Return the number that grows with every registered change. Raises: StoreUnavailable."""
-        return await self._reader.run(read_revision)
+        return (await self.revisions())[0]
+
+    async def revisions(self) -> tuple[int, int]:
+        """Return the revision, and what it was at the last change of a tenant or key. Raises: StoreUnavailable."""
+        return await self._reader.run(read_revisions)
 
     def sign_of_change(self) -> bytes:
         """Return what is another after every registered change, without a read."""
@@ -65,9 +69,10 @@ def new_generation() -> int:
     return secrets.randbits(GENERATION_BITS)
 
 
-def read_revision(connection: Connection) -> int:
-    """Return the revision. Raises: DBAPIError."""
-    return int(READ_REVISION.rows(connection)[0][0])
+def read_revisions(connection: Connection) -> tuple[int, int]:
+    """Return the revision, and what it was at the last change of a tenant or key. Raises: DBAPIError."""
+    number, of_issuers = READ_REVISIONS.rows(connection)[0]
+    return int(number), int(of_issuers)
 
 
 def read_fact(connection: Connection, name: str) -> str | None:

@@ -6,60 +6,44 @@ from functools import partial
 from typing import Final
 
 from msgspec.structs import asdict
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from mintmark.store.prepared import Prepared
+from mintmark.store.reading import Reader
 from mintmark.store.records import IdempotencyRecord
 from mintmark.store.tables import IDEMPOTENCY
 from mintmark.store.writing import Writing
 
 IS_KEY: Final = (IDEMPOTENCY.c.actor == bindparam("of_actor"), IDEMPOTENCY.c.key == bindparam("of_key"))
 
-FIND: Final = Prepared(select(IDEMPOTENCY).where(*IS_KEY))
+FIND: Final = Prepared(select(IDEMPOTENCY).where(*IS_KEY, IDEMPOTENCY.c.expires_at > bindparam("now")))
 ADD: Final = insert(IDEMPOTENCY)
-FINISH: Final = update(IDEMPOTENCY).where(*IS_KEY).values(sealed=bindparam("answer"), expires_at=bindparam("until"))
 REMOVE: Final = delete(IDEMPOTENCY).where(*IS_KEY)
 
 
 class SqlIdempotency:
     """Implements `interface.IdempotencyStore`."""
 
-    def __init__(self, writing: Writing) -> None:
+    def __init__(self, reader: Reader, writing: Writing) -> None:
+        self._reader = reader
         self._writing = writing
 
-    async def claim(self, record: IdempotencyRecord, now: int) -> IdempotencyRecord | None:
-        """Put the record in its place unless a live one is there; return that one. Raises: StoreUnavailable."""
-        return await self._writing.run(partial(write_unless_live, record=record, now=now))
+    async def find(self, actor: str, key: str, now: int) -> IdempotencyRecord | None:
+        """Return what a key stood on, unless that has expired. Raises: StoreUnavailable."""
+        return await self._reader.run(read_live, actor, key, now)
 
-    async def finish(self, actor: str, key: str, sealed: bytes, expires_at: int) -> None:
-        """Keep the answer until then. Raises: StoreUnavailable."""
-        values = {"of_actor": actor, "of_key": key, "answer": sealed, "until": expires_at}
-        await self._writing.run(partial(write_answer, values=values))
-
-    async def release(self, actor: str, key: str) -> None:
-        """Forget a claim whose request came to nothing. Raises: StoreUnavailable."""
-        await self._writing.run(partial(erase, actor=actor, key=key))
+    async def keep(self, record: IdempotencyRecord) -> None:
+        """Keep an answer, in the place of an expired one. Raises: StoreUnavailable."""
+        await self._writing.run(partial(write_record, record=record))
 
 
-def write_unless_live(connection: Connection, *, record: IdempotencyRecord, now: int) -> IdempotencyRecord | None:
-    """Insert the record unless a live one is there; return that one. Raises: DBAPIError.
+def read_live(connection: Connection, actor: str, key: str, now: int) -> IdempotencyRecord | None:
+    """Return the record of a key unless it has expired. Raises: DBAPIError."""
+    rows = FIND.rows(connection, actor, key, now)
+    return IdempotencyRecord(*rows[0]) if rows else None
 
-    Only one at a time is here, so of parallel requests one claims the key.
-    """
-    rows = FIND.rows(connection, record.actor, record.key)
-    found = IdempotencyRecord(*rows[0]) if rows else None
-    if found is not None and found.expires_at > now:
-        return found
-    erase(connection, actor=record.actor, key=record.key)
+
+def write_record(connection: Connection, *, record: IdempotencyRecord) -> None:
+    """Put the record in the place of an expired one. Raises: DBAPIError."""
+    connection.execute(REMOVE, {"of_actor": record.actor, "of_key": record.key})
     connection.execute(ADD, asdict(record))
-    return None
-
-
-def write_answer(connection: Connection, *, values: dict[str, object]) -> None:
-    """Update the record. Raises: DBAPIError."""
-    connection.execute(FINISH, values)
-
-
-def erase(connection: Connection, *, actor: str, key: str) -> None:
-    """Delete the record. Raises: DBAPIError."""
-    connection.execute(REMOVE, {"of_actor": actor, "of_key": key})

@@ -302,17 +302,11 @@ class RegistrationStore(Protocol):
 class IdempotencyStore(Protocol):
     """Creations that may be asked for twice, by who asks and the key that he chose."""
 
-    async def claim(self, record: IdempotencyRecord, now: int) -> IdempotencyRecord | None:
-        """Put a record in its place unless a live one is there, and return that one; None: the claim is the caller's.
+    async def find(self, actor: str, key: str, now: int) -> IdempotencyRecord | None:
+        """Return what a key stood on, unless that has expired."""
 
-        Of any number of parallel claims, in any number of processes, one wins.
-        """
-
-    async def finish(self, actor: str, key: str, sealed: bytes, expires_at: int) -> None:
-        """Keep the answer to a claimed request until then."""
-
-    async def release(self, actor: str, key: str) -> None:
-        """Forget a claim whose request came to nothing."""
+    async def keep(self, record: IdempotencyRecord) -> None:
+        """Keep the answer to a request, in the place of an expired one."""
 
 
 class DeploymentStore(Protocol):
@@ -329,6 +323,9 @@ class DeploymentStore(Protocol):
 
     async def revision(self) -> int:
         """Return a number that grows with every change of a tenant, client, secret or key, in any process."""
+
+    async def revisions(self) -> tuple[int, int]:
+        """Return the revision, and what it was at the last change of a tenant or key."""
 
     def sign_of_change(self) -> bytes:
         """Return what is another after such a change has returned, in every process; it costs no read.

@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from mintmark.protocol.errors import StoreError
+from mintmark.protocol.errors import StoreError, StoreUnavailable
 from mintmark.store.faults import read_fault
 from mintmark.store.session import OPENED_ELSEWHERE
 
@@ -57,6 +57,8 @@ class InlineReader:
         """Return what `read` returns, given the connection. Raises: StoreUnavailable, StoreError."""
         if self._process != os.getpid():
             raise StoreError(OPENED_ELSEWHERE)
+        if self._connection.closed:
+            raise StoreUnavailable("the store is closed")
         try:
             return read(self._connection, *args, **kwargs)
         except DBAPIError as error:

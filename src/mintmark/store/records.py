@@ -220,8 +220,8 @@ class IdempotencyRecord(msgspec.Struct, frozen=True, gc=False):
     key: str
     digest: str
     """A keyed hash of the request."""
-    sealed: bytes | None
-    """The answer; None: the request is being carried out."""
+    sealed: bytes
+    """The answer."""
     expires_at: int
 
 

@@ -35,7 +35,7 @@ class SqlStore:
         self.keys = SqlKeys(reader, writing)
         self.tokens = SqlTokens(reader, writing)
         self.deployment = SqlDeployment(reader, writing, opened.bell)
-        self.idempotency = SqlIdempotency(writing)
+        self.idempotency = SqlIdempotency(reader, writing)
         self.registrations = SqlRegistrations(reader, writing)
         self.audit = SqlAudit(reader, writing)
         self.upkeep = SqlUpkeep(writing, opened.checkpoints, opened.shrink)

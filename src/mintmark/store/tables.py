@@ -309,7 +309,7 @@ IDEMPOTENCY: Final = Table(
     Column("actor", NAME, nullable=False),
     Column("key", NAME, nullable=False),
     Column("digest", Text, nullable=False),
-    Column("sealed", LargeBinary),
+    Column("sealed", LargeBinary, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("actor", "key"),
     Index(None, "expires_at"),
@@ -324,7 +324,7 @@ DEPLOYMENT_FACT: Final = Table(
 )
 
 # No foreign key to a tenant: the log outlives what it tells of.
-# The columns stand in the order of `AuditRecord`'s fields.
+# `body`, which may be long, stands last: who needs the hashes alone then reads no further.
 AUDIT_RECORD: Final = Table(
     "audit_record",
     METADATA,
@@ -337,9 +337,9 @@ AUDIT_RECORD: Final = Table(
     Column("source", Text, nullable=False),
     Column("token", Text, nullable=False),
     Column("correlation_id", Text, nullable=False),
-    Column("body", Text, nullable=False),
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    Column("body", Text, nullable=False),
     PrimaryKeyConstraint("seq"),
     Index(None, "tenant_id", "seq"),
 )
@@ -360,6 +360,8 @@ REVISION: Final = Table(
     METADATA,
     Column("one", Integer, nullable=False, autoincrement=False),
     Column("number", BigInteger, nullable=False),
+    # The number at the last change of a tenant or key: few change those, and every process then reads all tenants.
+    Column("of_issuers", BigInteger, nullable=False),
     # Raised only so that there is something to commit, and with it to sync.
     Column("syncs", BigInteger, nullable=False),
     PrimaryKeyConstraint("one"),

@@ -38,7 +38,8 @@ LIST: Final = (
 )
 FIND: Final = LIST.where(IS_TENANT)
 FIND_ONE: Final = Prepared(FIND)
-TenantRow: Final = namedtuple("TenantRow", [column.name for column in FIND.selected_columns])
+# Its fields are the statement's columns, which a type checker cannot know.
+TenantRow: Final[Any] = namedtuple("TenantRow", [one.name for one in FIND.selected_columns])  # type: ignore[misc]
 LIST_CUSTOMERS: Final = LIST.where(TENANT.c.msp_id == bindparam("of_msp"))
 ON_PAGE: Final = (
     select(TENANT)

@@ -20,6 +20,9 @@ Shown = Mapping[str, Any]
 """What a record may say of a row: JSON, without hash, seal or token."""
 
 RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
+RAISE_BOTH: Final = update(REVISION).values(number=REVISION.c.number + 1, of_issuers=REVISION.c.number + 1)
+OF_ISSUERS: Final = frozenset({"tenant", "key"})
+"""The nouns of which every process keeps all that there is."""
 COUNT_SYNC: Final = update(REVISION).values(syncs=REVISION.c.syncs + 1)
 
 
@@ -90,7 +93,8 @@ class Writing:
 
     async def change(self, work: Callable[[Connection], Result], *subjects: Subject) -> Result:
         """Do work on tenants, clients, secrets or keys: recorded, and seen by every process. Raises: as `run`."""
-        return await self.record(revised(work), subjects)
+        is_of_issuers = any(subject.noun in OF_ISSUERS for subject in subjects)
+        return await self.record(revised(work, is_of_issuers=is_of_issuers), subjects)
 
     async def sync(self) -> None:
         """Return when all that was written before, synced or not, is on disk. Raises: StoreUnavailable."""
@@ -112,15 +116,19 @@ def recorded(
     return run
 
 
-def revised(work: Callable[[Connection], Result]) -> Callable[[Connection], Result]:
+def revised(work: Callable[[Connection], Result], *, is_of_issuers: bool) -> Callable[[Connection], Result]:
     """Return the same work followed, in the same transaction, by a new revision.
 
     Every write to tenants, clients, secrets and keys is wrapped in this.
+
+    Args:
+        is_of_issuers: tenants or keys change, and not clients alone.
     """
+    raised = RAISE_BOTH if is_of_issuers else RAISE_REVISION
 
     def run(connection: Connection) -> Result:
         result = work(connection)
-        connection.execute(RAISE_REVISION)
+        connection.execute(raised)
         note_revision(connection)
         return result
 

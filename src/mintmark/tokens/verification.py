@@ -123,7 +123,10 @@ class TokenVerifier:
         return gone or self._clock() >= live.expires_at
 
     async def is_expired(self, tenant_id: str | None, token: Secret) -> bool:
-        """Tell whether a token that is not alive died of age, as far as the store still knows it. None: any tenant's."""
+        """Tell whether a token that is not alive died of age, as far as the store still knows it.
+
+        `tenant_id` None: whichever tenant's.
+        """
         record = await self._store.find(digest_token(token.reveal()))
         return record is not None and tenant_id in {None, record.tenant_id} and record.expires_at <= self._clock()
 

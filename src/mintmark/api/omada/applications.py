@@ -23,7 +23,7 @@ from mintmark.admin.applications import (
 )
 from mintmark.admin.customers import customer_identifiers
 from mintmark.admin.roles import NoSuchRole
-from mintmark.api.omada.operation import Call, Operation
+from mintmark.api.omada.operation import Call, Family, Operation, alone
 from mintmark.api.omada.paging import make_grid
 from mintmark.store.records import ClientRecord
 
@@ -74,13 +74,8 @@ async def get_call(call: Call) -> object:
     return show_application(call, client, await read_identifiers(call))
 
 
-async def create_call(call: Call) -> object:
-    """Register an application; the answer shows its secret, the one time."""
-    return (await create_many([call]))[0]
-
-
 async def create_many(calls: Sequence[Call]) -> Sequence[object]:
-    """Register applications, all or none."""
+    """Register applications, all or none; the answers show their secrets, the one time."""
     requests = [await read_request(call) for call in calls]
     made = await create_applications(calls[0].administration, calls[0].tenant_id, requests)
     return [{"clientId": one.client.client_id, "clientSecret": one.client_secret.reveal()} for one in made]
@@ -154,15 +149,30 @@ TOLD: Final[dict[type[AdministrationError], str]] = {
     Missing: "unknown_application",
 }
 
-APPLICATION_OPERATIONS: Final = tuple(
-    Operation(family=family, method=method, path=path, call=call, call_many=call_many, takes=takes, told=TOLD)
-    for family in ("controller", "msp")
-    for method, path, call, call_many, takes in (
-        ("GET", "/applications", list_call, None, None),
-        ("POST", "/applications", create_call, create_many, NewApplication),
-        ("GET", "/applications/{clientId}", get_call, None, None),
-        ("PATCH", "/applications/{clientId}", change_call, None, ChangedApplication),
-        ("DELETE", "/applications/{clientId}", remove_call, None, None),
-        ("POST", "/applications/{clientId}/reset-secret", reset_call, None, None),
-    )
+FAMILIES: Final[tuple[Family, ...]] = ("controller", "msp")
+
+APPLICATION_OPERATIONS: Final = (
+    *(
+        Operation(family=family, method=method, path=path, call=call, takes=takes, told=TOLD)
+        for family in FAMILIES
+        for method, path, call, takes in (
+            ("GET", "/applications", list_call, None),
+            ("GET", "/applications/{clientId}", get_call, None),
+            ("PATCH", "/applications/{clientId}", change_call, ChangedApplication),
+            ("DELETE", "/applications/{clientId}", remove_call, None),
+            ("POST", "/applications/{clientId}/reset-secret", reset_call, None),
+        )
+    ),
+    *(
+        Operation(
+            family=family,
+            method="POST",
+            path="/applications",
+            call=alone(create_many),
+            call_many=create_many,
+            takes=NewApplication,
+            told=TOLD,
+        )
+        for family in FAMILIES
+    ),
 )

@@ -55,8 +55,14 @@ class Callers:
         client = await self._present.find_client(live.tenant_id, live.client_id)
         if found is None or client is None or found[0].dialect != DIALECT:
             raise Refusal("invalid_token")
-        store = self._administration.store
-        return await act_as_application(live, client, found[0], store, source=source, correlation_id=correlation_id)
+        return await act_as_application(
+            live,
+            client,
+            tenant=found[0],
+            store=self._administration.store,
+            source=source,
+            correlation_id=correlation_id,
+        )
 
     async def _refuse(self, token: Secret) -> Refusal:
         return Refusal("expired_token" if await self._verifier.is_expired(None, token) else "invalid_token")

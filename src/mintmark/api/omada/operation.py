@@ -10,12 +10,9 @@ import msgspec
 from mintmark.admin.administration import (
     Administration,
     AdministrationError,
-    LimitReached,
     Malformed,
     Missing,
-    Outdated,
     PermissionRefused,
-    Taken,
 )
 from mintmark.admin.sites import SiteOutOfReach
 from mintmark.api.omada.envelope import Refusal
@@ -33,9 +30,7 @@ NOT_TOLD: Final[Mapping[type[AdministrationError], str]] = {
     PermissionRefused: "no_permission",
     Malformed: "invalid_parameters",
     Missing: "unknown_controller",
-    Taken: "operation_forbidden",
-    LimitReached: "operation_forbidden",
-    Outdated: "operation_forbidden",
+    AdministrationError: "operation_forbidden",
 }
 """What an error of a verb becomes where the row does not say; the first kind that fits."""
 
@@ -62,6 +57,21 @@ class Call(msgspec.Struct, frozen=True):
         return self.tenant.tenant_id
 
 
+One = Callable[[Call], Awaitable[object]]
+"""Carries out a call and returns its result; `msgspec.UNSET` for none."""
+Many = Callable[[Sequence[Call]], Awaitable[Sequence[object]]]
+"""Does what so many calls of one row under one id would do one after the other, all or none."""
+
+
+def alone(call_many: Many) -> One:
+    """Return what carries out one call as many are carried out."""
+
+    async def call_one(call: Call) -> object:
+        return (await call_many([call]))[0]
+
+    return call_one
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One row."""
 
@@ -69,19 +79,17 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     path: str
     """Behind the id, with `{parameters}`."""
-    call: Callable[[Call], Awaitable[object]]
-    """Returns the result; `msgspec.UNSET` for none."""
-    call_many: Callable[[Sequence[Call]], Awaitable[Sequence[object]]] | None = None
-    """Does what so many calls of this path would do one after the other, all or none, and returns their results."""
+    call: One
+    call_many: Many | None = None
+    """For neighbours in a batch, which need but one transaction then."""
     takes: type[msgspec.Struct] | None = None
     told: Mapping[type[AdministrationError], str] = {}
     """What errors of the verb mean here."""
 
     def refusal(self, error: AdministrationError) -> Refusal:
         """Return what is answered to an error of the verb."""
-        kinds = {**self.told, **{kind: name for kind, name in NOT_TOLD.items() if kind not in self.told}}
-        name = next((name for kind, name in kinds.items() if isinstance(error, kind)), "operation_forbidden")
-        return Refusal(name)
+        rows = (*self.told.items(), *NOT_TOLD.items())
+        return Refusal(next(name for kind, name in rows if isinstance(error, kind)))
 
 
 class Address(NamedTuple):

@@ -22,7 +22,7 @@ from mintmark.admin.sites import (
     require_site,
 )
 from mintmark.api.omada.envelope import Refusal
-from mintmark.api.omada.operation import Call, Operation
+from mintmark.api.omada.operation import Call, Operation, alone
 from mintmark.api.omada.paging import make_grid
 from mintmark.store.records import SiteRecord
 
@@ -155,11 +155,6 @@ async def get_call(call: Call) -> object:
     return show_site(await require_site(call.administration, call.tenant_id, call.path["siteId"]))
 
 
-async def create_call(call: Call) -> object:
-    """Make a site."""
-    return (await create_many([call]))[0]
-
-
 async def create_many(calls: Sequence[Call]) -> Sequence[object]:
     """Make sites, all or none."""
     requests = [call.body.request() for call in calls]
@@ -167,21 +162,11 @@ async def create_many(calls: Sequence[Call]) -> Sequence[object]:
     return [{"siteId": site.site_id} for site in made]
 
 
-async def change_call(call: Call) -> object:
-    """Change a site."""
-    return (await change_many([call]))[0]
-
-
 async def change_many(calls: Sequence[Call]) -> Sequence[object]:
     """Change sites, all or none."""
     changes = {site_id: call.body.changes() for site_id, call in by_site(calls).items()}
     await change_sites(calls[0].administration, calls[0].tenant_id, changes)
     return [UNSET] * len(calls)
-
-
-async def remove_call(call: Call) -> object:
-    """Remove a site."""
-    return (await remove_many([call]))[0]
 
 
 async def remove_many(calls: Sequence[Call]) -> Sequence[object]:
@@ -231,15 +216,24 @@ def show_site(site: SiteRecord, without: frozenset[str] = frozenset()) -> dict[s
 
 TOLD: Final[dict[type[AdministrationError], str]] = {Missing: "unknown_site", Taken: "site_name_taken"}
 
-SITE_OPERATIONS: Final = tuple(
-    Operation(family="controller", method=method, path=path, call=call, call_many=call_many, takes=takes, told=TOLD)
-    for method, path, call, call_many, takes in (
-        ("GET", "/sites", list_call, None, None),
-        ("POST", "/sites", create_call, create_many, NewSite),
-        ("POST", "/sites/copy", copy_call, None, SiteCopy),
-        ("POST", "/sites/multi-import", import_call, None, SiteImport),
-        ("GET", "/sites/{siteId}", get_call, None, None),
-        ("PUT", "/sites/{siteId}", change_call, change_many, ChangedSite),
-        ("DELETE", "/sites/{siteId}", remove_call, remove_many, None),
-    )
+SITE_OPERATIONS: Final = (
+    *(
+        Operation(family="controller", method=method, path=path, call=call, takes=takes, told=TOLD)
+        for method, path, call, takes in (
+            ("GET", "/sites", list_call, None),
+            ("POST", "/sites/copy", copy_call, SiteCopy),
+            ("POST", "/sites/multi-import", import_call, SiteImport),
+            ("GET", "/sites/{siteId}", get_call, None),
+        )
+    ),
+    *(
+        Operation(
+            family="controller", method=method, path=path, call=alone(many), call_many=many, takes=takes, told=TOLD
+        )
+        for method, path, many, takes in (
+            ("POST", "/sites", create_many, NewSite),
+            ("PUT", "/sites/{siteId}", change_many, ChangedSite),
+            ("DELETE", "/sites/{siteId}", remove_many, None),
+        )
+    ),
 )

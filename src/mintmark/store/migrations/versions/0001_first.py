@@ -231,11 +231,12 @@ def create_deployment() -> None:
         "revision",
         sa.Column("one", sa.Integer, nullable=False, autoincrement=False),
         sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("of_issuers", sa.BigInteger, nullable=False),
         sa.Column("syncs", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("one", name="pk_revision"),
         sa.CheckConstraint("one = 1", name=op.f("ck_revision_single_row")),
     )
-    op.bulk_insert(revisions, [{"one": 1, "number": 0, "syncs": 0}])
+    op.bulk_insert(revisions, [{"one": 1, "number": 0, "of_issuers": 0, "syncs": 0}])
 
 
 def create_audit_log() -> None:
@@ -252,9 +253,9 @@ def create_audit_log() -> None:
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("token", sa.Text, nullable=False),
         sa.Column("correlation_id", sa.Text, nullable=False),
-        sa.Column("body", sa.Text, nullable=False),
         sa.Column("previous", sa.LargeBinary, nullable=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_audit_record"),
     )
     op.create_index("ix_audit_record_tenant_id_seq", "audit_record", ["tenant_id", "seq"])
@@ -312,7 +313,7 @@ def create_idempotency() -> None:
         sa.Column("actor", NAME, nullable=False),
         sa.Column("key", NAME, nullable=False),
         sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("sealed", sa.LargeBinary),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("actor", "key", name="pk_idempotency"),
     )
