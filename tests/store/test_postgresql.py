@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,20 @@ async def recovers(store: SqlStore, name: str) -> None:
 def raise_state(connection: Connection, state: str) -> None:
     """Fail as the server does with that code."""
     connection.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '{state}'; END $$")
+
+
+@contextmanager
+def many_descriptors() -> Iterator[None]:
+    """A process that has so many files open that whatever it opens next has a great number."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        yield
+    finally:
+        for one in opened:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.asyncio
@@ -239,6 +254,20 @@ class TestTrouble:
         assert await store.tokens.find(digest("a")) is not None
         await store.tokens.add([token("b")])
         assert await store.tokens.find(digest("b")) is not None
+
+    async def test_a_process_of_many_connections_reconnects_like_any_other(
+        self, postgres: Postgres, url: str, another_process: SqlStore
+    ) -> None:
+        with many_descriptors():
+            store = SqlStore.open(url)
+            await store.tokens.add([token("a")])
+            postgres.end_sessions(url)
+            await recovers(store, "b")
+            await store.tenants.add(tenant(), [])
+            before = store.deployment.sign_of_change()
+            await another_process.clients.add([client()])
+            assert await hear(store, before, 5.0) != before
+            await store.close()
 
     async def test_a_lock_that_nobody_gives_back_is_waited_for_no_longer_than_its_bound(
         self, url: str, monkeypatch: pytest.MonkeyPatch

@@ -169,11 +169,19 @@ def is_closed(connection: Connection) -> bool:
     return connection.closed or connection.invalidated or bool(driver(connection).closed)
 
 
+def wait_for_input(*descriptors: int, timeout_ms: int | None = None) -> bool:
+    """Tell whether something has come on one of them, waiting for it. Unlike `select`, of any descriptor's number."""
+    waiting = select.poll()
+    for descriptor in descriptors:
+        waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(timeout_ms))
+
+
 def is_alive(connection: Connection) -> bool:
     """Tell whether an idle connection is of use. It costs the server nothing while nothing has come from there."""
     if is_closed(connection):
         return False
-    if not select.select([driver(connection).fileno()], [], [], 0)[0]:
+    if not wait_for_input(driver(connection).fileno(), timeout_ms=0):
         return True
     # It speaks unasked: most likely to say that it ends.
     try:

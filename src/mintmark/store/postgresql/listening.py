@@ -5,7 +5,6 @@ A notification may be lost, and a pooler may stand between: behind this, every p
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 from contextlib import suppress
@@ -13,7 +12,7 @@ from typing import Any, Final
 
 import psycopg
 
-from mintmark.store.postgresql.connection import connect
+from mintmark.store.postgresql.connection import connect, wait_for_input
 
 LISTEN: Final = "LISTEN mintmark"
 PAUSE_S: Final = 1.0
@@ -68,7 +67,7 @@ class Listener:
 
     def _listen(self, connection: psycopg.Connection[Any]) -> None:
         while not self._is_closed.is_set():
-            select.select([connection.fileno(), self._woken.fileno()], [], [])
+            wait_for_input(connection.fileno(), self._woken.fileno())
             for notice in connection.notifies(timeout=0):
                 if notice.payload.isdigit():
                     self.hear(int(notice.payload))
