@@ -8,11 +8,12 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import asdict
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 from mintmark.store.chain import Draft, append, read_head
-from mintmark.store.events import Events, records_of
+from mintmark.store.events import EventRecord
 from mintmark.store.reading import Reader
 from mintmark.store.records import Act, AuditCheckpoint, AuditRecord
 from mintmark.store.tables import AUDIT_CHECKPOINT, AUDIT_RECORD
@@ -54,9 +55,9 @@ class SqlAudit:
         self._reader = reader
         self._writing = writing
 
-    async def add_events(self, events: Events, now: int) -> None:
+    async def add_events(self, records: Sequence[EventRecord]) -> None:
         """Append what has happened beside management. Raises: StoreUnavailable."""
-        await self._writing.run(partial(write_events, events=events, now=now))
+        await self._writing.run(partial(write_events, records=records))
 
     async def after(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
         """Return up to `limit` records behind `seq`, oldest first. Raises: StoreUnavailable."""
@@ -91,16 +92,16 @@ class SqlAudit:
         await self._writing.run(partial(erase_before, anchor=anchor))
 
 
-def write_events(connection: Connection, *, events: Events, now: int) -> None:
-    """Append the records of these events. Raises: DBAPIError."""
+def write_events(connection: Connection, *, records: Sequence[EventRecord]) -> None:
+    """Append these records. Raises: DBAPIError."""
     drafts = [
         Draft(
             Act(kind=record.kind, at=record.at, actor=SERVER),
             record.tenant_id,
             f"tenant {record.tenant_id}" if record.tenant_id else "",
-            record.body,
+            msgspec.Raw(record.body.encode()),
         )
-        for record in records_of(events, now)
+        for record in records
     ]
     append(connection, drafts)
 

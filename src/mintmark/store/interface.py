@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from mintmark.store.events import Events
+from mintmark.store.events import EventRecord
 from mintmark.store.records import (
     Act,
     AuditCheckpoint,
@@ -115,10 +115,12 @@ class ClientStore(Protocol):
         secret: SecretRecord,
         *,
         others_expire_at: int | None = None,
-        bump: bool = False,
+        without: Sequence[str] = (),
         if_version: int | None = None,
     ) -> None:
         """Add a secret; the client's others expire at `others_expire_at` (seconds) if they would live longer.
+
+        Those whose ids stand in `without` are removed with it.
 
         Raises: NotFound (the client), AlreadyExists.
         """
@@ -337,8 +339,8 @@ class DeploymentStore(Protocol):
 class AuditStore(Protocol):
     """The audit log. What management changes is appended by `Store.acting`, in the transaction of the change."""
 
-    async def add_events(self, events: Events, now: int) -> None:
-        """Append what happened beside management, gathered in one process. `now` is for what was dropped."""
+    async def add_events(self, records: Sequence[EventRecord]) -> None:
+        """Append what happened beside management, in one transaction."""
 
     async def after(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
         """Return up to `limit` records behind `seq`, oldest first; of some tenants, or all with None."""
