@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any, Final
@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 from mintmark.store.chain import Draft, append, read_head
+from mintmark.store.deployment import write_fact
 from mintmark.store.events import EventRecord
 from mintmark.store.reading import Reader
 from mintmark.store.records import Act, AuditCheckpoint, AuditRecord
@@ -34,6 +35,12 @@ BEFORE: Final = (
 OF_TENANT: Final = AUDIT_RECORD.c.tenant_id == bindparam("of_tenant")
 OLDEST: Final = (
     select(AUDIT_RECORD.c.seq, AUDIT_RECORD.c.at, AUDIT_RECORD.c.hash)
+    .order_by(AUDIT_RECORD.c.seq)
+    .limit(bindparam("at_most"))
+)
+LINKS: Final = (
+    select(AUDIT_RECORD.c.seq, AUDIT_RECORD.c.previous, AUDIT_RECORD.c.hash)
+    .where(AUDIT_RECORD.c.seq > bindparam("seq"))
     .order_by(AUDIT_RECORD.c.seq)
     .limit(bindparam("at_most"))
 )
@@ -83,9 +90,13 @@ class SqlAudit:
         """Return the newest checkpoint, or None. Raises: StoreUnavailable."""
         return await self._reader.run(read_last_checkpoint)
 
-    async def add_checkpoint(self, checkpoint: AuditCheckpoint) -> None:
-        """Keep a checkpoint, in the place of one for the same record. Raises: StoreUnavailable."""
-        await self._writing.run(partial(write_checkpoint, checkpoint=checkpoint))
+    async def links(self, seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """Return place, previous hash and hash of the records behind `seq`. Raises: StoreUnavailable."""
+        return await self._reader.run(read_links, seq, limit)
+
+    async def add_checkpoint(self, checkpoint: AuditCheckpoint, facts: Mapping[str, str] = {}) -> None:
+        """Keep a checkpoint, in the place of one for the same record, and facts. Raises: StoreUnavailable."""
+        await self._writing.run(partial(write_checkpoint, checkpoint=checkpoint, facts=facts))
 
     async def purge(self, anchor: AuditCheckpoint) -> None:
         """Remove the records and checkpoints up to the anchor's, and keep the anchor. Raises: StoreUnavailable."""
@@ -146,8 +157,15 @@ def read_last_checkpoint(connection: Connection) -> AuditCheckpoint | None:
     return None if row is None else AuditCheckpoint(**row._mapping)
 
 
-def write_checkpoint(connection: Connection, *, checkpoint: AuditCheckpoint) -> None:
-    """Insert a checkpoint, in the place of an earlier one. Raises: DBAPIError."""
+def read_links(connection: Connection, seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+    """Return how records are chained, without what they say. Raises: DBAPIError."""
+    return [tuple(row) for row in connection.execute(LINKS, {"seq": seq, "at_most": limit})]
+
+
+def write_checkpoint(connection: Connection, *, checkpoint: AuditCheckpoint, facts: Mapping[str, str]) -> None:
+    """Insert a checkpoint, in the place of an earlier one, and put facts in the place of theirs. Raises: DBAPIError."""
+    for name, value in facts.items():
+        write_fact(connection, name=name, value=value)
     connection.execute(REMOVE_CHECKPOINT, {"of_seq": checkpoint.seq})
     connection.execute(ADD_CHECKPOINT, asdict(checkpoint))
 

@@ -360,8 +360,11 @@ class AuditStore(Protocol):
     async def last_checkpoint(self) -> AuditCheckpoint | None:
         """Return the newest checkpoint, or None."""
 
-    async def add_checkpoint(self, checkpoint: AuditCheckpoint) -> None:
-        """Keep a checkpoint, in the place of one for the same record."""
+    async def links(self, seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """Return place, previous hash and hash of up to `limit` records behind `seq`, oldest first."""
+
+    async def add_checkpoint(self, checkpoint: AuditCheckpoint, facts: Mapping[str, str] = {}) -> None:
+        """Keep a checkpoint, in the place of one for the same record, and facts of the deployment, in one transaction."""
 
     async def purge(self, anchor: AuditCheckpoint) -> None:
         """Remove the records and checkpoints up to the anchor's, and keep the anchor, in one transaction."""
