@@ -72,7 +72,7 @@ def test_kinds_that_are_not_drained_go_on_gathering():
 
     assert list(drained(buffer)._replace().entries) == list(EVENTS)
     buffer.refused(REFUSED)
-    assert buffer.drain(("tokens_issued",)) is None
+    assert buffer.drain(["tokens_issued"]) is None
     assert drained(buffer).entries["credentials_refused"] == [(*REFUSED, 1)]
 
 

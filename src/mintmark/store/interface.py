@@ -364,7 +364,7 @@ class AuditStore(Protocol):
         """Return place, previous hash and hash of up to `limit` records behind `seq`, oldest first."""
 
     async def add_checkpoint(self, checkpoint: AuditCheckpoint, facts: Mapping[str, str] = {}) -> None:
-        """Keep a checkpoint, in the place of one for the same record, and facts of the deployment, in one transaction."""
+        """Keep a checkpoint, in the place of one for the same record, and facts, in one transaction."""
 
     async def purge(self, anchor: AuditCheckpoint) -> None:
         """Remove the records and checkpoints up to the anchor's, and keep the anchor, in one transaction."""
