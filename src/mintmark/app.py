@@ -85,14 +85,14 @@ class Application:
             keyed_hash=administration.keyed_hash,
             clock=clock,
         )
-        callers = Callers(administration, verifier)
+        callers = Callers(administration, verifier, self._recording.buffer)
         wso2 = Wso2Registration(administration, callers, authenticator)
         self._endpoints = {
             **self.observation.make_endpoints(parts),
-            "registration": RegistrationEndpoint(administration, {"wso2": wso2}),
+            "registration": RegistrationEndpoint(administration, {"wso2": wso2}, self._recording.buffer),
         }
         api = ManagementApi(TABLE, callers, administration)
-        open_api = OpenApi(administration, verifier, self)
+        open_api = OpenApi(administration, verifier, self, self._recording.buffer)
         self._mounts: Sequence[Mount] = [
             *((path, api) for path in MOUNTED_AT),
             *((path, open_api) for path in OPEN_API_MOUNTED_AT),

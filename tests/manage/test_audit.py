@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -20,6 +21,7 @@ from mintmark.admin.client_secrets import rotate_secret
 from mintmark.admin.clients import ClientChanges, change_client, disable_client
 from mintmark.admin.tenants import invalidate_tokens, remove_tenant
 from mintmark.admin.tokens import find_named_token, revoke_named_token
+from mintmark.store.chain import GENESIS, hash_record
 from mintmark.store.records import AuditRecord
 from tests.endpoints.deployments import Deployment
 from tests.life.world import Caller, Clock, World, inquiry, open_world
@@ -242,6 +244,16 @@ TAMPERINGS: dict[str, tuple[str, str]] = {
         "UPDATE audit_record SET seq = -seq WHERE seq < 0",
         "record 3 was moved: it was written as record 4",
     ),
+    "cut off with its checkpoint": (
+        "DELETE FROM audit_record WHERE seq >= 3; DELETE FROM audit_checkpoint",
+        "are missing",
+    ),
+    "emptied": ("DELETE FROM audit_record; DELETE FROM audit_checkpoint", "are missing"),
+    "without checkpoints": ("DELETE FROM audit_checkpoint", "the checkpoint of record 7 is gone"),
+    "unsealed": (
+        "DELETE FROM audit_record; DELETE FROM audit_checkpoint;DELETE FROM deployment_fact WHERE name = 'audit_head'",
+        "the sealed head of the log is gone",
+    ),
     "forged": ("UPDATE audit_checkpoint SET at = at + 1", "is not ours"),
 }
 
@@ -259,6 +271,31 @@ async def test_what_was_done_to_the_database_is_found(world: World, tmp_path: Pa
 
     assert fault is not None
     assert text in fault.text
+
+
+async def test_a_log_that_was_written_anew_is_found_and_never_signed(world: World, tmp_path: Path, capsys: Any):
+    for name in ("a", "b", "c"):
+        await world.add_tenant(name)
+    await write_checkpoint(world.administration, 0)
+    previous = GENESIS
+    with open_database(tmp_path) as connection:
+        connection.execute("DELETE FROM audit_checkpoint")
+        for old in await world.administration.store.audit.after(0, 100):
+            record = msgspec.structs.replace(old, actor="local:another", previous=previous)
+            previous = hash_record(record)
+            values = (record.actor, record.previous, previous, record.seq)
+            connection.execute("UPDATE audit_record SET actor = ?, previous = ?, hash = ? WHERE seq = ?", values)
+        connection.commit()
+    faults = [(await verify_audit(world.administration)).fault]
+    await world.add_tenant("d")
+    world.clock.now += 10_000
+    signed = await write_checkpoint(world.administration, 300)
+    removed = await purge_audit(world.administration, 3600)
+    faults.append((await verify_audit(world.administration)).fault)
+
+    assert [fault and fault.kind for fault in faults] == ["rewritten", "rewritten"]
+    assert (signed, removed) == (False, 0)
+    assert "audit_broken" in capsys.readouterr().out
 
 
 async def test_a_head_that_somebody_kept_shows_that_the_end_was_cut_off(world: World, tmp_path: Path):

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
+from mintmark.admin.audit import list_audit
 from mintmark.admin.registration import create_initial_token
 from mintmark.admin.tenants import TenantChanges, change_tenant
 from tests.endpoints.servers import Answer, Request
@@ -216,3 +217,21 @@ async def test_a_path_that_repeats_itself_is_nothing(office: Office):
     for times in (2, 3, 2000):
         assert (await office.send("GET", "/t/own" + "/register" * times, None)).status == 404
         assert (await office.send("GET", "/register" * times, None)).status == 404
+
+
+async def test_a_token_that_is_refused_is_told_of_in_the_audit_log_without_the_token(office: Office):
+    process, shown = office.world.process, "mmi_wrong-one"
+    await office.send("POST", PATH, shown, METADATA)
+    await office.send("GET", f"{PATH}/manager", "mmr_wrong-one")
+    for _ in range(3):
+        await office.world.call("GET", "/tenants", "mm_wrong-one")
+    await process.send(Request("GET", f"/openapi/v1/{'1' * 32}/sites", {"authorization": "AccessToken=wrong-one"}, b""))
+    await process.application._recording.write_events()
+    records = [one for one in await list_audit(process.administration, limit=9) if one.kind == "credentials_refused"]
+    entries = [[one.tenant_id, *entry] for one in records for entry in json.loads(one.body)["entries"]]
+
+    assert sorted((str(entry[0]), entry[3], entry[5]) for entry in entries) == [
+        ("None", "invalid_token", 4),
+        ("own", "invalid_registration_token", 2),
+    ]
+    assert all("wrong-one" not in one.body for one in records)

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from mintmark.store.events import AuditBuffer
+from mintmark.store.events import AuditBuffer, records_of
 from mintmark.store.records import Act, ReuseSlot, TenantRecord, TokenRecord
 from mintmark.store.schema import migrate
 from mintmark.store.sql_store import SqlStore
@@ -88,7 +88,7 @@ async def append(url: str, start: str, number: str) -> None:
         assert events is not None
         await asyncio.gather(
             *(store.acting(act).clients.change("acme", "meter", {"client_name": str(one)}) for one in range(3)),
-            store.unsynced().audit.add_events(events, 0),
+            store.unsynced().audit.add_events(list(records_of(events, 0))),
         )
     await store.close()
 

@@ -10,7 +10,7 @@ import pytest
 
 from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.chain import GENESIS, hash_record
-from mintmark.store.events import AuditBuffer
+from mintmark.store.events import AuditBuffer, records_of
 from mintmark.store.interface import Store
 from mintmark.store.records import Act, AuditCheckpoint, AuditRecord
 
@@ -172,7 +172,7 @@ class AuditConformance:
         buffer.refused((NOW, "acme", "", "unknown_client", "192.0.2.7"))
         events = buffer.drain()
         assert events is not None
-        await store.audit.add_events(events, NOW)
+        await store.audit.add_events(list(records_of(events, NOW)))
         log = await whole_log(store)
         counts = [(one.kind, one.tenant_id, len(msgspec.json.decode(one.body)["entries"])) for one in log]
         assert counts == [

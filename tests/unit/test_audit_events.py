@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from typing import Any
 
 from mintmark.store.events import EVENTS, AuditBuffer, Events, records_of
 
@@ -15,6 +17,10 @@ def drained(buffer: AuditBuffer) -> Events:
     events = buffer.drain()
     assert events is not None
     return events
+
+
+def bodies(events: Events, now: int = NOW) -> list[Any]:
+    return [json.loads(record.body) for record in records_of(events, now)]
 
 
 def test_a_buffer_that_took_nothing_gives_nothing():
@@ -40,26 +46,45 @@ def test_issued_tokens_are_left_out_where_nobody_wants_them():
 
 def test_what_finds_no_room_is_counted_and_the_count_is_written():
     buffer, room = AuditBuffer(), EVENTS["credentials_refused"].at_most
-    for _ in range(room + 7):
-        buffer.refused(REFUSED)
-    records = list(records_of(drained(buffer), NOW + 1))
+    for number in range(room + 7):
+        buffer.refused((*REFUSED[:4], f"192.0.2.{number}"))
+    events = drained(buffer)
+    *written, dropped = bodies(events, NOW + 1)
+    last = list(records_of(events, NOW + 1))[-1]
 
-    assert sum(len(record.body["entries"]) for record in records[:-1]) == room
-    assert records[-1].kind == "events_dropped"
-    assert (records[-1].at, records[-1].body) == (NOW + 1, {"dropped": {"credentials_refused": 7}})
+    assert sum(len(body["entries"]) for body in written) == room
+    assert (last.kind, last.at, dropped) == ("events_dropped", NOW + 1, {"dropped": {"credentials_refused": 7}})
 
 
-def test_what_was_put_back_stands_in_front_and_what_no_longer_fits_is_counted():
-    buffer, room = AuditBuffer(), EVENTS["credentials_refused"].at_most
+def test_refusals_that_are_alike_are_one_entry_with_a_count():
+    buffer = AuditBuffer()
+    for number in range(5_000):
+        buffer.refused((NOW + number, *REFUSED[1:4], f"192.0.2.{number % 2}"))
+    [body] = bodies(drained(buffer))
+
+    assert body["entries"] == [[NOW + n, "", "unknown_client", f"192.0.2.{n}", 2_500] for n in (0, 1)]
+
+
+def test_kinds_that_are_not_drained_go_on_gathering():
+    buffer = AuditBuffer()
+    buffer.issued(ISSUED)
     buffer.refused(REFUSED)
-    first = drained(buffer)
-    for _ in range(room):
-        buffer.refused((NOW + 1, *REFUSED[1:]))
-    buffer.put_back(first)
-    again = drained(buffer)
 
-    assert again.entries["credentials_refused"][:2] == [REFUSED, (NOW + 1, *REFUSED[1:])]
-    assert (len(again.entries["credentials_refused"]), again.dropped["credentials_refused"]) == (room, 1)
+    assert list(drained(buffer)._replace().entries) == list(EVENTS)
+    buffer.refused(REFUSED)
+    assert buffer.drain(["tokens_issued"]) is None
+    assert drained(buffer).entries["credentials_refused"] == [(*REFUSED, 1)]
+
+
+def test_an_entry_says_the_beginning_of_a_long_scope_and_a_digest():
+    buffer = AuditBuffer()
+    for last in ("a", "b"):
+        buffer.issued((*ISSUED[:3], ("s" * 250_000, last), *ISSUED[4:]))
+    [body] = bodies(drained(buffer))
+    first, second = (entry[2] for entry in body["entries"])
+
+    assert len(first) < 300
+    assert first != second
 
 
 def test_a_jwt_is_named_by_its_jti_and_an_opaque_token_by_the_beginning_of_its_digest():
@@ -67,10 +92,10 @@ def test_a_jwt_is_named_by_its_jti_and_an_opaque_token_by_the_beginning_of_its_d
     buffer.issued((*ISSUED[:5], jti.bytes, NOW + 60))
     buffer.issued((*ISSUED[:5], bytes(range(32)), NOW + 60))
     buffer.revoked((NOW, "acme", "meter", "access", str(jti)))
-    issued, revoked = records_of(drained(buffer), NOW)
+    issued, revoked = bodies(drained(buffer))
 
-    assert [entry[4] for entry in issued.body["entries"]] == [str(jti), "0001020304050607"]
-    assert revoked.body["entries"] == [(NOW, "meter", "access", str(jti))]
+    assert [entry[4] for entry in issued["entries"]] == [str(jti), "0001020304050607"]
+    assert revoked["entries"] == [[NOW, "meter", "access", str(jti)]]
 
 
 def test_no_record_tells_of_two_tenants():
@@ -80,4 +105,4 @@ def test_no_record_tells_of_two_tenants():
     records = list(records_of(drained(buffer), NOW))
 
     assert [record.tenant_id for record in records] == ["t0", "t1", "t2"]
-    assert all("tenant_id" not in record.body["members"] for record in records)
+    assert all("tenant_id" not in json.loads(record.body)["members"] for record in records)

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from mintmark.admin.administration import Administration, Malformed
-from mintmark.admin.audit_chain import ChainVerifier, Fault, sign_checkpoint
+from mintmark.admin.audit_chain import ChainVerifier, Fault, open_head, seal_head, sign_checkpoint, unsealed
 from mintmark.store.interface import AuditStore
 from mintmark.store.records import AuditRecord
 
@@ -19,9 +19,12 @@ log = structlog.get_logger()
 
 PAGE: Final = 500
 """Records read at once; requests wait meanwhile."""
+LINKS: Final = 1000
 PURGE_ROWS: Final = 500
 PURGE_PAUSE_S: Final = 0.02
 MAX_SEQ: Final = 2**62
+HEAD_FACT: Final = "audit_head"
+"""See `seal_head`."""
 
 
 class Verdict(NamedTuple):
@@ -80,45 +83,83 @@ async def verify_audit(administration: Administration, known: str = "") -> Verdi
     administration.permit("audit:read", None)
     store = administration.store.audit
     # Read first: what is appended meanwhile then lies behind the last of them.
+    sealed = await _sealed_head(administration)
     checkpoints = await store.checkpoints()
-    verifier = ChainVerifier(checkpoints, administration.audit_key, _read_known(known))
+    heads = [head for head in (_read_known(known), sealed) if head]
+    verifier = ChainVerifier(checkpoints, administration.audit_key, heads)
     after = 0
     while verifier.fault is None and (page := await store.after(after, PAGE)):
         verifier.take(page)
         after = page[-1].seq
         await asyncio.sleep(0)
-    fault = verifier.finish()
+    fault = verifier.finish() or unsealed(sealed, checkpoints)
     return Verdict(verifier.records, verifier.head, verifier.checkpoints_met, fault)
 
 
 async def write_checkpoint(administration: Administration, interval_s: int) -> bool:
     """Sign the head of the log, unless it is signed or a checkpoint is younger than `interval_s`; tell whether.
 
+    A log that does not go on from where it was sealed last is not signed: that is logged, each time.
+
     Raises: StoreUnavailable.
     """
     store, now = administration.store.audit, administration.now()
     seq, hashed = await store.head()
-    last = await store.last_checkpoint()
-    if seq == 0 or (last is not None and (last.seq >= seq or now - last.at < interval_s)):
+    sealed, last = await _sealed_head(administration), await store.last_checkpoint()
+    if sealed == (seq, hashed) or (last is not None and now - last.at < interval_s):
         return False
-    await store.add_checkpoint(sign_checkpoint(administration.audit_key, seq, hashed, at=now))
+    if sealed is None or not await _continues(store, sealed, (seq, hashed)):
+        log.error("audit_broken", sealed=sealed and f"{sealed[0]}:{sealed[1].hex()}", head=f"{seq}:{hashed.hex()}")
+        return False
+    checkpoint = sign_checkpoint(administration.audit_key, seq, hashed, at=now)
+    await store.add_checkpoint(checkpoint, {HEAD_FACT: seal_head(administration.audit_key, seq, hashed)})
     # In a log that is kept elsewhere, this shows later whether the end of the chain was cut off.
     log.info("audit_checkpoint", head=f"{seq}:{hashed.hex()}")
     return True
 
 
+async def _sealed_head(administration: Administration) -> tuple[int, bytes] | None:
+    return open_head(administration.audit_key, await administration.store.deployment.find_fact(HEAD_FACT))
+
+
+async def _continues(store: AuditStore, sealed: tuple[int, bytes], head: tuple[int, bytes]) -> bool:
+    """Tell whether the records behind the sealed head are linked to it, one to the other, up to the head.
+
+    Whether each is as it was written is for who verifies: here the bodies are not read.
+    """
+    end = sealed
+    while end[0] < head[0] and (page := await store.links(end[0], LINKS)):
+        for seq, previous, hashed in page:
+            if (seq - 1, previous) != end:
+                return False
+            end = seq, hashed
+            if end == head:
+                return True
+        await asyncio.sleep(0)
+    return end == head
+
+
 async def purge_audit(administration: Administration, retention_s: int) -> int:
     """Remove records older than `retention_s` in short steps, each leaving a signed anchor; return how many.
+
+    None is removed that lies behind the sealed head.
 
     Raises: StoreUnavailable.
     """
     store, now, removed = administration.store.audit, administration.now(), 0
     while old := await _find_old(store, now - retention_s):
         seq, _, hashed = old[-1]
+        if not await _is_sealed(administration, seq):
+            break
         await store.purge(sign_checkpoint(administration.audit_key, seq, hashed, at=now, is_anchor=True))
         removed += len(old)
         await asyncio.sleep(PURGE_PAUSE_S)
     return removed
+
+
+async def _is_sealed(administration: Administration, seq: int) -> bool:
+    sealed = await _sealed_head(administration)
+    return (sealed is not None and sealed[0] >= seq) or await write_checkpoint(administration, 0)
 
 
 async def _find_old(store: AuditStore, until: int) -> list[tuple[int, int, bytes]]:

@@ -32,8 +32,9 @@ class ChainVerifier:
     """Takes the records in order, pages of any length, and keeps the first fault."""
 
     def __init__(
-        self, checkpoints: Sequence[AuditCheckpoint], key: AuditKey, known: tuple[int, bytes] | None = None
+        self, checkpoints: Sequence[AuditCheckpoint], key: AuditKey, known: Sequence[tuple[int, bytes]] = ()
     ) -> None:
+        """Take what the records are held against. `known`: heads that are certain, of which one may be the sealed."""
         self.records = 0
         self.checkpoints_met = 0
         self._checkpoints = {one.seq: one for one in checkpoints}
@@ -107,8 +108,7 @@ class ChainVerifier:
     def _hold_against_signed(self, record: AuditRecord) -> Fault | None:
         checkpoint = self._checkpoints.get(record.seq)
         signed = [checkpoint.hash] if checkpoint else []
-        if self._known is not None and self._known[0] == record.seq:
-            signed.append(self._known[1])
+        signed += [hashed for seq, hashed in self._known if seq == record.seq]
         if any(one != record.hash for one in signed):
             first = self._signed_up_to + 1
             return Fault(record.seq, "rewritten", f"of the records {first} to {record.seq} some were written anew")
@@ -120,7 +120,7 @@ class ChainVerifier:
     def _find_missing_end(self) -> Fault | None:
         last = self._last.seq if self._last else 0
         anchored = max((seq for seq, one in self._checkpoints.items() if one.is_anchor), default=0)
-        end = max([*self._checkpoints, *([self._known[0]] if self._known else ())], default=0)
+        end = max([*self._checkpoints, *(seq for seq, _ in self._known)], default=0)
         if end <= max(last, anchored):
             return None
         first = max(last, anchored) + 1
@@ -150,6 +150,40 @@ def signed_octets(seq: int, at: int, hashed: bytes, *, is_anchor: bool) -> bytes
     """Return what the signature of a checkpoint is over."""
     word = "anchor" if is_anchor else "checkpoint"
     return f"mintmark audit {word} v1\n{seq}\n{at}\n{hashed.hex()}\n".encode()
+
+
+def seal_head(key: AuditKey, seq: int, hashed: bytes) -> str:
+    """Return the fact by which the deployment knows how far its log has come, whoever removes records or checkpoints.
+
+    Only the newest is ever kept: a checkpoint that is put in its place is none, for it is signed as something else.
+    """
+    return f"{seq}:{hashed.hex()}:{key.sign(_head_octets(seq, hashed)).hex()}"
+
+
+def open_head(key: AuditKey, fact: str | None) -> tuple[int, bytes] | None:
+    """Return place and hash of the sealed head; None: it is gone, or not ours."""
+    try:
+        seq, hashed, signature = (fact or "").split(":")
+        head = int(seq), bytes.fromhex(hashed)
+        return head if key.is_signed(_head_octets(*head), bytes.fromhex(signature)) else None
+    except ValueError:
+        return None
+
+
+def _head_octets(seq: int, hashed: bytes) -> bytes:
+    return f"mintmark audit head v1\n{seq}\n{hashed.hex()}\n".encode()
+
+
+def unsealed(sealed: tuple[int, bytes] | None, checkpoints: Sequence[AuditCheckpoint]) -> Fault | None:
+    """Return the fault of a log without its sealed head, or without the checkpoint that was signed with it."""
+    if sealed is None:
+        return Fault(0, "removed", "the sealed head of the log is gone, or not ours")
+    seq, hashed = sealed
+    kept = {one.seq: one.hash for one in checkpoints}
+    # One that was removed for its age lies before an anchor.
+    if not seq or any(one.is_anchor and one.seq > seq for one in checkpoints) or kept.get(seq) == hashed:
+        return None
+    return Fault(seq, "removed", f"the checkpoint of record {seq} is gone")
 
 
 def forged(checkpoint: AuditCheckpoint) -> Fault:

@@ -13,7 +13,14 @@ from typing import Any, Final
 import msgspec
 
 from mintmark.admin.administration import Administration, LimitReached, Malformed, Missing
-from mintmark.admin.clients import check_secret, hash_secret, require_no_escalation, write_as_read
+from mintmark.admin.clients import (
+    MAX_MOMENT,
+    check_secret,
+    hash_secret,
+    require_no_escalation,
+    require_permissions_of,
+    write_as_read,
+)
 from mintmark.authentication.authenticate import live_secrets
 from mintmark.authentication.secrets import generate_secret, is_generated
 from mintmark.grants.rules import Rules
@@ -22,6 +29,8 @@ from mintmark.store.records import ClientRecord, SecretPlace, SecretRecord
 
 DEFAULT_OVERLAP_S: Final = 86_400
 SECRETS_A_PAGE: Final = 500
+EXPIRED_KEPT: Final = 3
+"""Expired secrets that stay until the next purge, to be looked at; what expired before them goes with the next one."""
 
 MadeSecret = tuple[SecretRecord, Secret]
 
@@ -59,7 +68,7 @@ async def add_secret(
         await require_no_escalation(administration, client)
         _require_room(administration, client, rules)
         made = _make(administration, client, rules, label=label, expires_at=expires_at)
-        await store.clients.add_secret(made[0], if_version=version)
+        await store.clients.add_secret(made[0], without=_outlived(administration, client, rules), if_version=version)
         return made
 
     return await write_as_read(administration, tenant_id, client_id, if_version, write)
@@ -82,7 +91,8 @@ async def give_secret(
         made = _take(administration, client, rules, request)
         if rules.secrets.overlap:
             _require_room(administration, client, rules)
-            await store.clients.add_secret(made[0], if_version=version)
+            outlived = _outlived(administration, client, rules)
+            await store.clients.add_secret(made[0], without=outlived, if_version=version)
         else:
             bump = "secret_reset" in rules.tokens_die_on
             await store.clients.reset_secrets(made[0], bump=bump, if_version=version)
@@ -121,8 +131,8 @@ async def rotate_secret(
             await store.clients.reset_secrets(made[0], bump=bump, if_version=version)
         else:
             _require_room(administration, client, rules)
-            ends = administration.now() + overlap
-            await store.clients.add_secret(made[0], others_expire_at=ends, if_version=version)
+            ends, outlived = administration.now() + overlap, _outlived(administration, client, rules)
+            await store.clients.add_secret(made[0], others_expire_at=ends, without=outlived, if_version=version)
         return made
 
     return await write_as_read(administration, tenant_id, client_id, if_version, write)
@@ -158,6 +168,7 @@ async def remove_secret(
     store = administration.acting("remove_secret")
 
     async def write(client: ClientRecord, version: int) -> None:
+        await require_permissions_of(administration, client)
         if secret_id not in {secret.secret_id for secret in client.secrets}:
             raise Missing(f"client {client_id!r} has no secret {secret_id!r}")
         if rules.secrets.newest_stays and client.secrets[0].secret_id == secret_id:
@@ -214,8 +225,8 @@ def place_of_secret(secret: SecretRecord) -> SecretPlace:
 def _read_overlap(overlap_s: int | None, rules: Rules) -> int:
     if overlap_s is None:
         return DEFAULT_OVERLAP_S if rules.secrets.overlap else 0
-    if overlap_s < 0:
-        raise Malformed("overlap_s: must not be negative", "overlap_s")
+    if not 0 <= overlap_s <= MAX_MOMENT // 2:
+        raise Malformed("overlap_s: must not be negative, or so long", "overlap_s")
     if overlap_s > 0 and not rules.secrets.overlap:
         raise LimitReached("overlap_s: in this system a new secret takes the place of the old one at once")
     return overlap_s
@@ -227,6 +238,14 @@ def _require_room(administration: Administration, client: ClientRecord, rules: R
             f"client {client.client_id!r} has {rules.secrets.max_live} live secrets, as many as it may have;"
             " remove one first"
         )
+
+
+def _outlived(administration: Administration, client: ClientRecord, rules: Rules) -> tuple[str, ...]:
+    """Return the ids of the secrets that have expired, but for the last few."""
+    authenticating = live_secrets(client, administration.now() - rules.secrets.expiry_skew_s)
+    expired = [secret for secret in client.secrets if secret not in authenticating]
+    expired.sort(key=lambda secret: secret.expires_at or 0, reverse=True)
+    return tuple(secret.secret_id for secret in expired[EXPIRED_KEPT:])
 
 
 def _make(administration: Administration, client: ClientRecord, rules: Rules, **named: Any) -> MadeSecret:

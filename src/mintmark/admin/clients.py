@@ -18,7 +18,6 @@ from mintmark.admin.administration import (
     Outdated,
     PermissionRefused,
     Taken,
-    version_checked,
 )
 from mintmark.admin.keys import ensure_signing_key
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
@@ -38,6 +37,8 @@ Result = TypeVar("Result")
 METHODS = ("client_secret_basic", "client_secret_post")
 MAX_NAME_LENGTH: Final = 255
 MAX_LABEL_LENGTH: Final = 255
+MAX_MOMENT: Final = 2**53 - 1
+"""Seconds that JSON and the store can hold."""
 ATTEMPTS: Final = 5
 """Times that a change is tried again when others change the same client between the look and the write."""
 
@@ -155,8 +156,7 @@ async def disable_client(
     store = administration.acting("disable_client" if disabled else "enable_client")
 
     async def write(client: ClientRecord, version: int) -> ClientRecord:
-        if not disabled:
-            await require_no_escalation(administration, client)
+        await (require_permissions_of if disabled else require_no_escalation)(administration, client)
         changes = {"is_disabled": disabled}
         return await store.clients.change(tenant_id, client_id, changes, bump=disabled, if_version=version)
 
@@ -200,12 +200,13 @@ async def remove_client(
 ) -> None:
     """Remove a client and its secrets. Raises: AdministrationError."""
     administration.permit("clients:write", tenant_id)
-    await find_client(administration, tenant_id, client_id)
-    try:
-        with version_checked():
-            await administration.acting("remove_client").clients.remove(tenant_id, client_id, if_version=if_version)
-    except NotFound as error:
-        raise no_client(tenant_id, client_id) from error
+    store = administration.acting("remove_client")
+
+    async def write(client: ClientRecord, version: int) -> None:
+        await require_permissions_of(administration, client)
+        await store.clients.remove(tenant_id, client_id, if_version=version)
+
+    await write_as_read(administration, tenant_id, client_id, if_version, write)
 
 
 async def find_client(administration: Administration, tenant_id: str, client_id: str) -> ClientRecord:
@@ -258,15 +259,34 @@ async def require_no_escalation(administration: Administration, client: ClientRe
     _refuse_escalation(administration, client, tenant, rules)
 
 
+async def require_permissions_of(administration: Administration, client: ClientRecord) -> None:
+    """Make sure that a client may do nothing that the actor may not: else a lesser one could shut out a greater.
+
+    Raises: PermissionRefused.
+    """
+    rules = await administration.require_rules(client.tenant_id)
+    tenant = await administration.require_tenant(client.tenant_id)
+    _refuse_greater(administration, client, tenant, rules)
+
+
+def is_for_management(client: ClientRecord, tenant: TenantRecord, rules: Rules) -> bool:
+    """Tell whether the tokens that a client gets are for the management API, by the audience that they get."""
+    own = client_rules(rules, client.token_rules, client.client_id).token
+    return MANAGEMENT_AUDIENCE in token_audience(client, tenant.issuer, own)
+
+
+def _refuse_greater(administration: Administration, client: ClientRecord, tenant: TenantRecord, rules: Rules) -> None:
+    held: frozenset[str] = permissions_of(client.role)
+    if is_for_management(client, tenant, rules):
+        held |= PERMISSIONS & set(client.scope)
+    if beyond := held - administration.actor.permissions:
+        raise PermissionRefused(f"only who has them can give or take them: {' '.join(sorted(beyond))}")
+
+
 def _refuse_escalation(
     administration: Administration, client: ClientRecord, tenant: TenantRecord, rules: Rules
 ) -> None:
-    own = client_rules(rules, client.token_rules, client.client_id).token
-    given: frozenset[str] = permissions_of(client.role)
-    if MANAGEMENT_AUDIENCE in token_audience(client, tenant.issuer, own):
-        given |= PERMISSIONS & set(client.scope)
-    if beyond := given - administration.actor.permissions:
-        raise PermissionRefused(f"only who has them can give them: {' '.join(sorted(beyond))}")
+    _refuse_greater(administration, client, tenant, rules)
     for customer in client.customers:
         if not administration.actor.reaches(customer):
             raise Missing(f"there is no customer {customer!r}")
@@ -326,6 +346,9 @@ def _check(request: ClientRequest, rules: Rules) -> None:
     try:
         if request.client_id is not None and not is_client_id(request.client_id):
             raise Malformed("client_id: wanted are 1 to 255 printable ASCII characters", "client_id")
+        if request.client_id == MANAGEMENT_AUDIENCE:
+            # Where tokens have the client_id as their audience, such a client's would be for the management API.
+            raise Malformed(f"client_id: {MANAGEMENT_AUDIENCE} is an audience", "client_id")
         _check_length(request.client_secret)
         _check_metadata(request, rules)
     except (Malformed, SettingsError) as error:
@@ -339,8 +362,8 @@ def check_secret(administration: Administration, secret: Secret | None, label: s
     _check_length(secret)
     if len(label) > MAX_LABEL_LENGTH or not label.isprintable():
         raise Malformed(f"label: wanted are up to {MAX_LABEL_LENGTH} printable characters", "label")
-    if expires_at is not None and expires_at <= administration.now():
-        raise Malformed("expires_at: that moment is past", "expires_at")
+    if expires_at is not None and not administration.now() < expires_at <= MAX_MOMENT:
+        raise Malformed("expires_at: that moment is past, or too far", "expires_at")
 
 
 def _check_length(secret: Secret | None) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from mintmark.admin.administration import Administration, LimitReached, Malformed, Missing, PermissionRefused, Taken
-from mintmark.admin.tenants import TenantRequest, create_tenant, remove_tenant
+from mintmark.admin.tenants import TenantRequest, create_tenant, prefix_issuer, remove_tenant
 from mintmark.protocol.errors import AlreadyExists, NotFound
 from mintmark.store.records import TenantRecord
 
@@ -79,7 +78,7 @@ async def create_customer(administration: Administration, msp_id: str, request: 
     tenant = TenantRequest(
         tenant_id=tenant_id,
         dialect=msp.dialect,
-        issuer=_issuer(msp.issuer, tenant_id),
+        issuer=prefix_issuer(msp, tenant_id),
         token_rules=CUSTOMER_RULES,
         msp_id=msp_id,
         title=request.name,
@@ -154,12 +153,6 @@ def _check(name: str, description: str) -> None:
         raise Malformed(f"name: wanted are 1 to {MAX_NAME_LENGTH} characters", "name")
     if len(description) > MAX_DESCRIPTION_LENGTH:
         raise Malformed(f"description: wanted are up to {MAX_DESCRIPTION_LENGTH} characters", "description")
-
-
-def _issuer(msp_issuer: str, tenant_id: str) -> str:
-    """Return the issuer identifier of a customer: its tenant prefix at its msp's server."""
-    parts = urlsplit(msp_issuer)
-    return f"{parts.scheme}://{parts.netloc}/t/{tenant_id}"
 
 
 def _taken(name: str) -> Taken:

@@ -9,6 +9,8 @@ from typing import Final
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration, AdministrationError
+from mintmark.admin.audit import HEAD_FACT
+from mintmark.admin.audit_chain import seal_head
 from mintmark.admin.clients import ClientRequest, RegisteredClient, register_client
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
 from mintmark.admin.tenants import TenantRequest, create_tenant
@@ -26,6 +28,7 @@ from mintmark.grants.rules import parse_rules
 from mintmark.protocol.errors import SettingsError
 from mintmark.protocol.secret import Secret
 from mintmark.settings import Settings
+from mintmark.store.chain import GENESIS
 from mintmark.store.records import Act
 from mintmark.store.schema import migrate, peek_fact, schema_state
 from mintmark.store.sql_store import SqlStore
@@ -141,8 +144,14 @@ async def _make_root_key(store: SqlStore, master_key: SealingKey, settings: Sett
             f"{show_url(settings.database)}: its root key is gone, and no other opens what its tenants have;"
             " nothing was changed. Restore a backup"
         )
-    sealed = master_key.seal(secrets.token_bytes(KEY_OCTETS), ROOT_KEY_PURPOSE).hex()
-    return await store.deployment.put_fact_if_absent(ROOT_KEY_FACT, sealed)
+    root_key = secrets.token_bytes(KEY_OCTETS)
+    sealed = master_key.seal(root_key, ROOT_KEY_PURPOSE).hex()
+    async with store.together() as first:
+        stands = await first.deployment.put_fact_if_absent(ROOT_KEY_FACT, sealed)
+        if stands == sealed:
+            # From the beginning: a deployment without a sealed head is one whose audit log was tampered with.
+            await first.deployment.put_fact(HEAD_FACT, seal_head(AuditKey(root_key), 0, GENESIS))
+    return stands
 
 
 async def reseal(settings: Settings, new_key_file: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from mintmark.admin.administration import Administration, Malformed, Missing
-from mintmark.grants.rules import Rules
+from mintmark.grants.rules import MAX_LIFETIME_S, Rules
 from mintmark.settings import MIN_ANNOUNCE_S
 from mintmark.store.records import KeyRecord
 from mintmark.tokens.algorithms import ALGORITHMS
@@ -51,13 +51,13 @@ async def rotate_signing_key(administration: Administration, tenant_id: str, alg
     The older ones go on verifying. A first key of its algorithm signs at once: nobody has to learn of a change.
 
     Raises:
-        AdministrationError: no such tenant or algorithm, or an announcement shorter than MIN_ANNOUNCE_S.
+        AdministrationError: no such tenant or algorithm, or an announcement shorter than MIN_ANNOUNCE_S, or of years.
     """
     administration.permit("keys:rotate", tenant_id)
     await administration.require_tenant(tenant_id)
     if alg not in ALGORITHMS:
         raise Malformed(f"there is no algorithm {alg!r}; the algorithms are: {', '.join(ALGORITHMS)}", "alg")
-    if announce_s < MIN_ANNOUNCE_S:
+    if not MIN_ANNOUNCE_S <= announce_s <= MAX_LIFETIME_S:
         text = f"announce: at least {MIN_ANNOUNCE_S} seconds; verifiers may keep the key set for {CACHE_S}"
         raise Malformed(text, "announce_s")
     others = [key for key in await administration.store.keys.list(tenant_id) if key.use == "sig" and key.alg == alg]

@@ -15,6 +15,7 @@ import msgspec
 
 from mintmark.admin.administration import (
     Administration,
+    LimitReached,
     Malformed,
     Missing,
     PermissionRefused,
@@ -26,6 +27,11 @@ from mintmark.store.records import ClientRecord, SiteRecord
 
 SITE_ID_OCTETS: Final = 12
 MAX_NAME_LENGTH: Final = 64
+MAX_DETAILS_OCTETS: Final = 16 * 1024
+MAX_DETAILS_DEPTH: Final = 16
+"""Levels of objects and arrays in each other. Whoever reads details later may recurse."""
+MAX_NEW_OCTETS: Final = 1024 * 1024
+"""Details of all the sites together that one act makes: a copy multiplies them, and the audit log holds them again."""
 CLIENTS_A_PAGE: Final = 1000
 NAMES_SHOWN: Final = 5
 
@@ -160,6 +166,7 @@ def _permit_some(
 def _given(changes: SiteChanges) -> dict[str, Any]:
     if changes.name is not None:
         _check_name(changes.name)
+    _check_details(changes.details)
     return {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
 
 
@@ -206,9 +213,12 @@ def sees_customer(client: ClientRecord, tenant_id: str) -> bool:
 
 
 def _new_sites(administration: Administration, tenant_id: str, requests: Sequence[SiteRequest]) -> list[SiteRecord]:
-    sites = []
+    sites, octets = [], 0
     for request in requests:
         _check_name(request.name)
+        octets += _check_details(request.details)
+        if octets > MAX_NEW_OCTETS:
+            raise LimitReached(f"details: those of all sites that one call makes may have {MAX_NEW_OCTETS} octets")
         site_id = secrets.token_hex(SITE_ID_OCTETS)
         members = msgspec.structs.asdict(request)
         sites.append(SiteRecord(tenant_id=tenant_id, site_id=site_id, created_at=administration.now(), **members))
@@ -218,6 +228,24 @@ def _new_sites(administration: Administration, tenant_id: str, requests: Sequenc
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
         raise Malformed(f"name {name[:MAX_NAME_LENGTH]!r}: wanted are 1 to {MAX_NAME_LENGTH} characters", "name")
+
+
+def _check_details(details: Mapping[str, Any]) -> int:
+    """Return how many octets the details are as JSON. Raises: Malformed."""
+    if not is_within(details, MAX_DETAILS_DEPTH):
+        raise Malformed(f"details: wanted are at most {MAX_DETAILS_DEPTH} levels in each other", "details")
+    octets = len(msgspec.json.encode(details))
+    if octets > MAX_DETAILS_OCTETS:
+        raise Malformed(f"details: wanted are up to {MAX_DETAILS_OCTETS} octets of JSON", "details")
+    return octets
+
+
+def is_within(value: object, levels: int) -> bool:
+    """Tell whether a JSON value has at most so many levels of objects and arrays in each other."""
+    if not isinstance(value, Mapping | list | tuple):
+        return True
+    inner = value.values() if isinstance(value, Mapping) else value
+    return levels > 0 and all(is_within(one, levels - 1) for one in inner)
 
 
 def _taken(sites: Sequence[SiteRequest | SiteChanges]) -> Taken:

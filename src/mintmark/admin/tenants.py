@@ -20,8 +20,9 @@ from mintmark.admin.administration import (
     no_tenant,
     version_checked,
 )
-from mintmark.admin.keys import new_keys
-from mintmark.admin.permissions import MANAGEMENT_AUDIENCE
+from mintmark.admin.audit import MAX_SEQ
+from mintmark.admin.keys import ensure_signing_key, new_keys
+from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
 from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.protocol.errors import AlreadyExists, NotFound
 from mintmark.store.records import TenantRecord
@@ -81,7 +82,8 @@ OF_THE_DEPLOYMENT: Final = ("issuer", "hosts", "is_default", "is_msp", "msp_id")
 async def create_tenant(administration: Administration, request: TenantRequest) -> TenantRecord:
     """Create a tenant with its first signing key, and an encryption key where its dialect has use for one.
 
-    An msp's administrator may create its customers: with an issuer on the msp's own origin, and without hosts.
+    An msp's administrator may create its customers: with the issuer of their own prefix at the msp's server
+    (`prefix_issuer`), without hosts, and not under the id of a tenant that was removed: its audit records are there.
 
     Raises:
         AdministrationError: a value is malformed, or taken by another tenant, or the actor may not.
@@ -108,6 +110,7 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
         created_at=administration.now(),
     )
     await _require_free(administration, tenant, except_for=None)
+    await _require_unused(administration, tenant.tenant_id)
     keys = new_keys(administration, tenant.tenant_id, rules)
     try:
         await administration.acting("create_tenant").tenants.add(tenant, keys)
@@ -205,7 +208,10 @@ async def _change(
         administration.permit("tenants:write", None)
     if "hosts" in given:
         given["hosts"] = tuple(host.lower() for host in given["hosts"])
-    await _check_changed(administration, tenant, msgspec.structs.replace(tenant, **given))
+    after = msgspec.structs.replace(tenant, **given)
+    await _check_changed(administration, tenant, after)
+    rules = tenant_rules(administration.rules[after.dialect], after.token_rules, tenant_id)
+    await ensure_signing_key(administration, tenant_id, rules.token.alg)
     try:
         with version_checked():
             return await administration.acting(verb).tenants.change(
@@ -232,6 +238,9 @@ async def _check_changed(administration: Administration, before: TenantRecord, a
         await _check_parent(administration, after)
         if not after.is_msp and await administration.store.tenants.customers(after.tenant_id):
             raise LimitReached(f"tenant {after.tenant_id!r} has customers, and so stays an msp")
+    is_scope_changed = before.token_rules.get("scope") != after.token_rules.get("scope")
+    if after.is_administrative and is_scope_changed and administration.actor.permissions != PERMISSIONS:
+        raise PermissionRefused("what administrators may have at all is for who has every permission")
     if after.is_administrative and after.is_suspended:
         raise LimitReached(f"tenant {after.tenant_id!r} is the administrative one, and is never suspended")
     await _require_free(administration, after, except_for=after.tenant_id)
@@ -246,8 +255,25 @@ async def _check_parent(administration: Administration, tenant: TenantRequest | 
         raise Malformed(f"msp_id: {tenant.msp_id!r} is no msp tenant, or this tenant is more than a customer", "msp_id")
     if administration.actor.tenants is None:
         return
-    if tenant.hosts or tenant.is_default or urlsplit(tenant.issuer)[:2] != urlsplit(msp.issuer)[:2]:
-        raise PermissionRefused("a customer made by its msp has no hosts, and an issuer on the msp's origin")
+    if tenant.hosts or tenant.is_default:
+        raise PermissionRefused("a customer made by its msp has no hosts, and is not the default")
+    if tenant.issuer != (wanted := prefix_issuer(msp, tenant.tenant_id)):
+        raise Malformed(f"issuer: a customer made by its msp has its own prefix there: {wanted}", "issuer")
+
+
+def prefix_issuer(msp: TenantRecord, tenant_id: str) -> str:
+    """Return the issuer identifier of a customer: its tenant prefix, `/t/...`, at its msp's server."""
+    return f"{'://'.join(urlsplit(msp.issuer)[:2])}/t/{tenant_id}"
+
+
+async def _require_unused(administration: Administration, tenant_id: str) -> None:
+    """Make sure that nobody but an administrator of the deployment gives the id of a removed tenant again.
+
+    Raises: Taken.
+    """
+    # Looked at when the id is free: a tenant that is removed until then has left the record of it.
+    if administration.actor.tenants is not None and await administration.store.audit.before(MAX_SEQ, 1, [tenant_id]):
+        raise Taken(f"tenant {tenant_id!r}: its id is taken")
 
 
 async def _require_free(administration: Administration, tenant: TenantRecord, *, except_for: str | None) -> None:

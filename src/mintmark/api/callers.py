@@ -14,7 +14,9 @@ from mintmark.admin.administration import Administration
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE
 from mintmark.api.operation import Desk
 from mintmark.api.problems import Exchange, Refusal
+from mintmark.authentication.throttle import caller_of
 from mintmark.protocol.secret import Secret
+from mintmark.store.events import AuditBuffer
 from mintmark.tokens.verification import LiveToken, TokenVerifier
 
 BEARER: Final = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
@@ -24,8 +26,9 @@ BEARER: Final = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 class Callers:
     """Tells callers by their tokens."""
 
-    def __init__(self, administration: Administration, verifier: TokenVerifier) -> None:
+    def __init__(self, administration: Administration, verifier: TokenVerifier, audit: AuditBuffer) -> None:
         self._administration = administration
+        self._audit = audit
         self._verifier = verifier
 
     async def admit(self, token: Secret, source: str, exchange: Exchange) -> Desk:
@@ -38,6 +41,8 @@ class Callers:
         revision = await store.deployment.revision()
         live = await self._verifier.find_live_anywhere(token)
         if live is None or live.kind != "access" or MANAGEMENT_AUDIENCE not in live.audience:
+            whose = (live.tenant_id, live.client_id) if live else (None, "")
+            self._audit.refused((self._administration.now(), *whose, "invalid_token", caller_of(source)))
             raise Refusal("invalid-token")
         actor = await actor_of_token(live, store.tenants, source=source, correlation_id=exchange.correlation_id)
         standing = await self._look(live)

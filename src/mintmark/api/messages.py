@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from mintmark.admin.clients import MAX_MOMENT
 from mintmark.grants.rules import MAX_LIFETIME_S, Algorithm, TokenForm
 from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord
@@ -14,7 +15,7 @@ from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord
 View = TypeVar("View", bound=msgspec.Struct)
 
 Name = Annotated[str, msgspec.Meta(max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-Seconds = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=MAX_MOMENT)]
 TenantId = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9-]{0,62}$", examples=["acme"])]
 ClientId = Annotated[str, msgspec.Meta(pattern="^[!-~]+$", max_length=255, examples=["billing"])]
 ScopeToken = Annotated[

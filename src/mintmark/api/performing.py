@@ -42,7 +42,7 @@ async def perform(found: Found, request: HttpRequest, desk: Desk) -> HttpRespons
         require_permission(found.operation, desk)
         _require_known_headers(found.operation, request)
         answer = partial(_answer, found, request)
-        return await (answer_once(request, desk, answer) if KEY_HEADER in request.headers else answer(desk))
+        return await (answer_once(found, request, desk, answer) if KEY_HEADER in request.headers else answer(desk))
     except Exception as error:  # one boundary: what nobody foresaw is logged and answered without its cause
         return refuse(error, desk.exchange)
 

@@ -24,12 +24,14 @@ from mintmark.admin.registration import (
 from mintmark.api.callers import read_token
 from mintmark.api.problems import Refusal
 from mintmark.authentication.comparison import find_match
+from mintmark.authentication.throttle import caller_of
 from mintmark.endpoints.outcome import correlation_id_of
 from mintmark.endpoints.route import Endpoint, Route, ServedTenant
 from mintmark.protocol.errors import InvalidRequest, SettingsError
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.scope import format_scope, parse_scope
 from mintmark.protocol.secret import Secret
+from mintmark.store.events import AuditBuffer
 from mintmark.store.records import ClientRecord
 
 HEADERS: Final = (
@@ -64,9 +66,10 @@ class Unregistrable(Exception):
 class RegistrationEndpoint:
     """Answers registration requests, and those of clients about their own registration."""
 
-    def __init__(self, administration: Administration, vendors: Mapping[str, Endpoint]) -> None:
+    def __init__(self, administration: Administration, vendors: Mapping[str, Endpoint], audit: AuditBuffer) -> None:
         """Take what answers instead in the dialects whose system has a registration of its own."""
         self._administration = administration
+        self._audit = audit
         self._vendors = vendors
 
     async def handle(self, request: HttpRequest, route: Route) -> HttpResponse:
@@ -80,6 +83,10 @@ class RegistrationEndpoint:
         try:
             return await asked.answer()
         except (Unregistrable, AdministrationError, SettingsError, Refusal) as error:
+            if isinstance(error, PermissionRefused):
+                caller = caller_of(request.source)
+                now = self._administration.now()
+                self._audit.refused((now, tenant.record.tenant_id, "", "invalid_registration_token", caller))
             return refuse(error)
 
     def _on_behalf_of_nobody(self, request: HttpRequest) -> Administration:

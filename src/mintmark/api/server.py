@@ -23,7 +23,7 @@ from mintmark.api.performing import perform, refuse
 from mintmark.api.problems import RESOURCE_METADATA, Exchange, Refusal
 from mintmark.api.reading import require_acceptable
 from mintmark.endpoints.outcome import correlation_id_of
-from mintmark.protocol.http import HttpRequest, HttpResponse
+from mintmark.protocol.http import HttpRequest, HttpResponse, join_headers
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -75,7 +75,7 @@ class ManagementApi:
 
     async def _serve(self, operation: Operation, request: Asked) -> HttpResponse:
         exchange = exchange_of(request)
-        headers = dict(request.scope["headers"])
+        headers = join_headers(list(request.scope["headers"]))
         source = request.scope["client"][0] if request.scope["client"] else ""
         try:
             desk = await self._callers.admit(read_token(headers.get(b"authorization", b"")), source, exchange)
@@ -163,7 +163,7 @@ def options_routes(table: Table) -> list[HTTPRouteHandler]:
 
 def read_exchange(scope: Scope) -> Exchange:
     """Return the request's correlation id, the caller's own if it sent one, and the origin that it reached us by."""
-    headers = dict(scope["headers"])
+    headers = join_headers(scope["headers"])
     forwarded = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip()
     scheme = "https" if "https" in {scope.get("scheme"), forwarded} else "http"
     host = headers.get(b"host", b"").decode("latin-1")

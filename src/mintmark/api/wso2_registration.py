@@ -14,14 +14,16 @@ import msgspec
 from mintmark.admin.actor import Actor, reach_of
 from mintmark.admin.administration import Administration, AdministrationError, Missing, PermissionRefused
 from mintmark.admin.clients import (
+    MAX_MOMENT,
     ClientChanges,
     ClientRequest,
     change_client,
+    is_for_management,
     register_client,
     remove_client,
     require_client,
 )
-from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
+from mintmark.admin.permissions import PERMISSIONS
 from mintmark.api.callers import Callers, read_token
 from mintmark.api.problems import Exchange, Refusal
 from mintmark.api.registration import HEADERS, Unregistrable, describe, read_members
@@ -29,7 +31,8 @@ from mintmark.authentication.authenticate import Authenticator
 from mintmark.dialects.parameters import read_basic
 from mintmark.endpoints.outcome import correlation_id_of
 from mintmark.endpoints.route import Route, ServedTenant
-from mintmark.grants.rules import MAX_LIFETIME_S
+from mintmark.grants.client_credentials import allowed_scope
+from mintmark.grants.rules import MAX_LIFETIME_S, client_rules
 from mintmark.protocol.errors import InvalidClient, InvalidRequest, SettingsError
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.secret import Secret
@@ -47,7 +50,7 @@ class Wso2Metadata(msgspec.Struct, frozen=True):
     token_endpoint_auth_method: str | None = None
     ext_param_client_id: str | None = None
     ext_param_client_secret: str | None = None
-    ext_param_client_secret_expires_at: Annotated[int, msgspec.Meta(ge=0)] = 0
+    ext_param_client_secret_expires_at: Annotated[int, msgspec.Meta(ge=0, le=MAX_MOMENT)] = 0
     """Seconds since 1970-01-01T00:00:00Z; 0: never."""
     ext_application_token_lifetime: Annotated[int, msgspec.Meta(ge=1, le=MAX_LIFETIME_S)] | None = None
     ext_token_type: Literal["JWT", "Default", "Opaque"] | None = None
@@ -100,15 +103,22 @@ class Wso2Registration:
         caller = await self._authenticator.authenticate_client(
             (read_basic(authorization),), record, source=request.source, secret_form=tenant.rules.client_secret_form
         )
-        is_manager = MANAGEMENT_AUDIENCE in caller.client.audience
         actor = Actor(
             name=f"client:{record.tenant_id}/{caller.client.client_id}",
-            permissions=PERMISSIONS & set(caller.client.scope) if is_manager else frozenset(),
+            permissions=read_permissions(caller.client, tenant),
             tenants=await reach_of(record.tenant_id, self._administration.store.tenants),
             source=request.source,
             correlation_id=correlation_id,
         )
         return self._administration.on_behalf_of(actor)
+
+
+def read_permissions(client: ClientRecord, tenant: ServedTenant) -> frozenset[str]:
+    """Return what a client may that shows its secret: as much as with a token of its whole scope, and no more."""
+    if not is_for_management(client, tenant.record, tenant.rules):
+        return frozenset()
+    own = client_rules(tenant.rules, client.token_rules, client.client_id).token
+    return PERMISSIONS & set(allowed_scope(client.scope, tenant.rules, own))
 
 
 async def answer(request: HttpRequest, administration: Administration, tenant_id: str, client_id: str) -> HttpResponse:

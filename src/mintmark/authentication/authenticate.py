@@ -10,7 +10,7 @@ from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.authentication.clients import ClientDirectory
 from mintmark.authentication.last_used import LastUsed
 from mintmark.authentication.secrets import SecretForm
-from mintmark.authentication.throttle import FailureThrottle
+from mintmark.authentication.throttle import FailureThrottle, caller_of
 from mintmark.protocol.errors import InvalidClient, InvalidRequest, TemporarilyUnavailable
 from mintmark.protocol.messages import ClientCredentials
 from mintmark.protocol.secret import Secret
@@ -80,10 +80,12 @@ class Authenticator:
                 # An unknown client costs a look into the store each time; so must one that is known.
                 await self._clients.read(tenant.tenant_id, credentials.client_id)
             reason = _refusal(client, is_right=right is not None)
-            self._audit.refused((now, tenant.tenant_id, client.client_id if client else "", reason, source))
+            who = client.client_id if client else ""
+            self._audit.refused((now, tenant.tenant_id, who, reason, caller_of(source)))
             raise InvalidClient(reason, _describe(client))
         if credentials.method not in client.authentication_methods:
-            self._audit.refused((now, tenant.tenant_id, client.client_id, "method_not_registered", source))
+            who = client.client_id
+            self._audit.refused((now, tenant.tenant_id, who, "method_not_registered", caller_of(source)))
             raise InvalidClient("method_not_registered", f"client_id {client.client_id!r}")
         self._last_used.note(right, now)
         return AuthenticatedClient(tenant, client, credentials.method)
@@ -92,7 +94,8 @@ class Authenticator:
         try:
             self._throttle.check(source, tenant_id, client_id, now)
         except TemporarilyUnavailable as error:
-            self._audit.refused((now, tenant_id, "", error.reason, source))
+            # Turned away unread: counted, while what came before it was listed with its caller.
+            self._audit.refused((now, tenant_id, "", error.reason, ""))
             raise
 
     async def _find_client(self, tenant_id: str, credentials: ClientCredentials) -> ClientRecord | None:

@@ -245,8 +245,8 @@ def _token_faults(rules: TokenRules) -> list[str]:
         faults.append("audience: wanted are names or URIs without spaces")
     if any(not is_scope_token(token) for token in rules.scope or ()):
         faults.append("scope: holds what is no scope-token (RFC 6749 section 3.3)")
-    if rules.reuse_remainder_s < 0:
-        faults.append("reuse_remainder_s: must not be negative")
+    if not 0 <= rules.reuse_remainder_s <= MAX_LIFETIME_S:
+        faults.append(f"reuse_remainder_s: must be from 0 to {MAX_LIFETIME_S} seconds")
     return faults
 
 

@@ -14,7 +14,7 @@ from mintmark.http.proxy import ProxyTrust, peer_of
 from mintmark.http.router import Router
 from mintmark.metrics.meters import Observe
 from mintmark.protocol.errors import InvalidRequest, OAuthError
-from mintmark.protocol.http import HttpRequest, HttpResponse
+from mintmark.protocol.http import HttpRequest, HttpResponse, join_headers
 
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -179,14 +179,3 @@ async def _receive_part(receive: Receive) -> tuple[bytes, bool]:
     if message["type"] != "http.request":
         raise ClientGone
     return message.get("body", b""), message.get("more_body", False)
-
-
-def join_headers(pairs: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
-    """Index headers by name; those that came twice are joined with a comma. RFC: 9110 section 5.2."""
-    headers = dict(pairs)
-    if len(headers) == len(pairs):
-        return headers
-    joined: dict[bytes, bytes] = {}
-    for name, value in pairs:
-        joined[name] = joined[name] + b", " + value if name in joined else value
-    return joined

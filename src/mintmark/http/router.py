@@ -8,6 +8,9 @@ In this order:
 4. a path that only one tenant's dialect has;
 5. the default tenant, if its dialect has the path.
 
+The administrative tenant and the customers of an msp must be named, by one of the first three: every deployment has the
+former, and an msp makes the latter. Neither takes a path that an other tenant's programs ask.
+
 A suspended tenant keeps what is its own, and answers nothing there: were its host, prefix or path to fall to another
 tenant, its clients would send their secrets to that one.
 
@@ -48,7 +51,7 @@ class Router:
         self._prefixes = {
             tenant.dialect.definition.wire.path_prefix: tenant.dialect
             for tenant in served
-            if tenant.dialect.definition.wire.path_prefix
+            if tenant.dialect.definition.wire.path_prefix and not _must_be_named(tenant)
         }
 
     def find(self, host: str, path: str) -> Route | None:
@@ -124,27 +127,33 @@ def _shared_routes(tenants: list[ServedTenant]) -> Mapping[str, Route]:
     """
     owners: dict[str, list[ServedTenant]] = {}
     for tenant in tenants:
-        # Every deployment has an administrative tenant: it must be named, and the first tenant beside it need not.
-        if tenant.record.is_administrative and not tenant.record.is_default:
+        if _must_be_named(tenant):
             continue
         for path in (*tenant.dialect.endpoints.values(), *_well_known(tenant.dialect)):
             owners.setdefault(path, []).append(tenant)
-    return {path: route for path, group in owners.items() if (route := _shared_route(path, group)) is not None}
+    routes = {path: _shared_route(path, group, tenants) for path, group in owners.items()}
+    return {path: route for path, route in routes.items() if route is not None}
 
 
-def _shared_route(path: str, owners: list[ServedTenant]) -> Route | None:
-    live = [tenant for tenant in owners if not tenant.record.is_suspended]
+def _must_be_named(tenant: ServedTenant) -> bool:
+    record = tenant.record
+    return (record.is_administrative or record.msp_id is not None) and not record.is_default
+
+
+def _shared_route(path: str, owners: list[ServedTenant], tenants: list[ServedTenant]) -> Route | None:
     default = next((tenant for tenant in owners if tenant.record.is_default), None)
     chosen = owners[0] if len(owners) == 1 else default
     dialects = {tenant.dialect.name: tenant.dialect for tenant in owners}
     dialect = chosen.dialect if chosen else next(iter(dialects.values()))
     identified = {
         tenant.record.identifier: tenant
-        for tenant in live
-        if tenant.record.identifier is not None and tenant.dialect.name == dialect.name
+        for tenant in tenants
+        if tenant.record.identifier is not None
+        and not tenant.record.is_suspended
+        and tenant.dialect.name == dialect.name
     }
     name = {own: name for name, own in dialect.endpoints.items()}.get(path) or _well_known(dialect)[path]
-    if chosen in live:
+    if chosen is not None and not chosen.record.is_suspended:
         return Route(name, dialect, chosen, identified)
     # Only a token request carries an identifier; without one nothing else can name a tenant here.
     is_named = name == "token" and bool(identified) and (chosen is not None or len(dialects) == 1)

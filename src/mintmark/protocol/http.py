@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 CORRELATION_ID: Final = b"x-correlation-id"
 """The header by which a caller and the log speak of the same request."""
+
+
+def join_headers(pairs: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """Index headers by name; those that came twice are joined with a comma. RFC: 9110 section 5.2."""
+    headers = dict(pairs)
+    if len(headers) == len(pairs):
+        return headers
+    joined: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        joined[name] = joined[name] + b", " + value if name in joined else value
+    return joined
 
 
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):

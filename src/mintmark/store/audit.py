@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import asdict
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
 from mintmark.store.chain import Draft, append, read_head
-from mintmark.store.events import Events, records_of
+from mintmark.store.deployment import write_fact
+from mintmark.store.events import EventRecord
 from mintmark.store.reading import Reader
 from mintmark.store.records import Act, AuditCheckpoint, AuditRecord
 from mintmark.store.tables import AUDIT_CHECKPOINT, AUDIT_RECORD
@@ -36,6 +38,12 @@ OLDEST: Final = (
     .order_by(AUDIT_RECORD.c.seq)
     .limit(bindparam("at_most"))
 )
+LINKS: Final = (
+    select(AUDIT_RECORD.c.seq, AUDIT_RECORD.c.previous, AUDIT_RECORD.c.hash)
+    .where(AUDIT_RECORD.c.seq > bindparam("seq"))
+    .order_by(AUDIT_RECORD.c.seq)
+    .limit(bindparam("at_most"))
+)
 REMOVE_RECORDS: Final = delete(AUDIT_RECORD).where(AUDIT_RECORD.c.seq <= bindparam("up_to"))
 CHECKPOINTS: Final = select(AUDIT_CHECKPOINT).order_by(AUDIT_CHECKPOINT.c.seq)
 LAST_CHECKPOINT: Final = select(AUDIT_CHECKPOINT).order_by(AUDIT_CHECKPOINT.c.seq.desc()).limit(1)
@@ -54,9 +62,9 @@ class SqlAudit:
         self._reader = reader
         self._writing = writing
 
-    async def add_events(self, events: Events, now: int) -> None:
+    async def add_events(self, records: Sequence[EventRecord]) -> None:
         """Append what has happened beside management. Raises: StoreUnavailable."""
-        await self._writing.run(partial(write_events, events=events, now=now))
+        await self._writing.run(partial(write_events, records=records))
 
     async def after(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
         """Return up to `limit` records behind `seq`, oldest first. Raises: StoreUnavailable."""
@@ -82,25 +90,29 @@ class SqlAudit:
         """Return the newest checkpoint, or None. Raises: StoreUnavailable."""
         return await self._reader.run(read_last_checkpoint)
 
-    async def add_checkpoint(self, checkpoint: AuditCheckpoint) -> None:
-        """Keep a checkpoint, in the place of one for the same record. Raises: StoreUnavailable."""
-        await self._writing.run(partial(write_checkpoint, checkpoint=checkpoint))
+    async def links(self, seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """Return place, previous hash and hash of the records behind `seq`. Raises: StoreUnavailable."""
+        return await self._reader.run(read_links, seq, limit)
+
+    async def add_checkpoint(self, checkpoint: AuditCheckpoint, facts: Mapping[str, str] = {}) -> None:
+        """Keep a checkpoint, in the place of one for the same record, and facts. Raises: StoreUnavailable."""
+        await self._writing.run(partial(write_checkpoint, checkpoint=checkpoint, facts=facts))
 
     async def purge(self, anchor: AuditCheckpoint) -> None:
         """Remove the records and checkpoints up to the anchor's, and keep the anchor. Raises: StoreUnavailable."""
         await self._writing.run(partial(erase_before, anchor=anchor))
 
 
-def write_events(connection: Connection, *, events: Events, now: int) -> None:
-    """Append the records of these events. Raises: DBAPIError."""
+def write_events(connection: Connection, *, records: Sequence[EventRecord]) -> None:
+    """Append these records. Raises: DBAPIError."""
     drafts = [
         Draft(
             Act(kind=record.kind, at=record.at, actor=SERVER),
             record.tenant_id,
             f"tenant {record.tenant_id}" if record.tenant_id else "",
-            record.body,
+            msgspec.Raw(record.body.encode()),
         )
-        for record in records_of(events, now)
+        for record in records
     ]
     append(connection, drafts)
 
@@ -145,8 +157,15 @@ def read_last_checkpoint(connection: Connection) -> AuditCheckpoint | None:
     return None if row is None else AuditCheckpoint(**row._mapping)
 
 
-def write_checkpoint(connection: Connection, *, checkpoint: AuditCheckpoint) -> None:
-    """Insert a checkpoint, in the place of an earlier one. Raises: DBAPIError."""
+def read_links(connection: Connection, seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+    """Return how records are chained, without what they say. Raises: DBAPIError."""
+    return [tuple(row) for row in connection.execute(LINKS, {"seq": seq, "at_most": limit})]
+
+
+def write_checkpoint(connection: Connection, *, checkpoint: AuditCheckpoint, facts: Mapping[str, str]) -> None:
+    """Insert a checkpoint, in the place of an earlier one, and put facts in the place of theirs. Raises: DBAPIError."""
+    for name, value in facts.items():
+        write_fact(connection, name=name, value=value)
     connection.execute(REMOVE_CHECKPOINT, {"of_seq": checkpoint.seq})
     connection.execute(ADD_CHECKPOINT, asdict(checkpoint))
 

@@ -177,15 +177,17 @@ class SqlClients:
         secret: SecretRecord,
         *,
         others_expire_at: int | None = None,
-        bump: bool = False,
+        without: Sequence[str] = (),
         if_version: int | None = None,
     ) -> None:
-        """Add a secret, and let the client's others expire at that second at the latest.
+        """Add a secret, let the client's others expire at that second at the latest, and remove those named.
 
         Raises: NotFound (the client), AlreadyExists, StaleVersion, StoreUnavailable.
         """
         named = Named(secret.tenant_id, secret.client_id, if_version)
-        work = partial(write_next_secret, named=named, secret=secret, others_expire_at=others_expire_at, bump=bump)
+        work = partial(
+            write_next_secret, named=named, secret=secret, others_expire_at=others_expire_at, without=without
+        )
         await self._writing.change(work, about(secret.tenant_id, secret.client_id))
 
     async def reset_secrets(self, secret: SecretRecord, *, bump: bool = False, if_version: int | None = None) -> None:
@@ -297,10 +299,12 @@ def erase_some(connection: Connection, *, tenant_id: str, limit: int) -> int:
 
 
 def write_next_secret(
-    connection: Connection, *, named: Named, secret: SecretRecord, others_expire_at: int | None, bump: bool
+    connection: Connection, *, named: Named, secret: SecretRecord, others_expire_at: int | None, without: Sequence[str]
 ) -> None:
-    """Insert the secret, and let the others expire. Raises: NotFound, StaleVersion, DBAPIError."""
-    change_client(connection, named=named, changes={}, bump=bump)
+    """Insert the secret, let the others expire and delete some. Raises: NotFound, StaleVersion, DBAPIError."""
+    change_client(connection, named=named, changes={})
+    for secret_id in without:
+        connection.execute(REMOVE_SECRET, {**named.parameters, "of_secret": secret_id})
     if others_expire_at is not None:
         connection.execute(EXPIRE_SECRETS, {**named.parameters, "at_latest": others_expire_at})
     write_secret(connection, secret=secret)

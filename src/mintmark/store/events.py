@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Final, Literal, NamedTuple
+
+from mintmark.store.json_text import write_json
 
 EventKind = Literal["tokens_issued", "credentials_refused", "refresh_tokens_reused", "tokens_revoked"]
 
@@ -17,6 +20,8 @@ ENTRIES_A_RECORD: Final = 1_000
 JTI_OCTETS: Final = 16
 DIGEST_SHOWN: Final = 16
 """Hex digits of an opaque token's digest that the audit log names it by."""
+SCOPE_SHOWN: Final = 256
+"""Characters of a scope that an entry says; of a longer one it says a digest besides."""
 
 
 class EventRow(NamedTuple):
@@ -30,7 +35,7 @@ class EventRow(NamedTuple):
 
 EVENTS: Final[Mapping[EventKind, EventRow]] = {
     "tokens_issued": EventRow(50_000, ("at", "tenant_id", "client_id", "scope", "kind", "token", "expires_at")),
-    "credentials_refused": EventRow(2_000, ("at", "tenant_id", "client_id", "reason", "source")),
+    "credentials_refused": EventRow(500, ("at", "tenant_id", "client_id", "reason", "source", "count")),
     "refresh_tokens_reused": EventRow(2_000, ("at", "tenant_id", "client_id", "token")),
     "tokens_revoked": EventRow(10_000, ("at", "tenant_id", "client_id", "kind", "token")),
 }
@@ -52,7 +57,8 @@ class EventRecord(NamedTuple):
     kind: str
     tenant_id: str | None
     at: int
-    body: dict[str, Any]
+    body: str
+    """JSON."""
 
 
 class AuditBuffer:
@@ -62,15 +68,26 @@ class AuditBuffer:
         self._takes_issued = takes_issued
         self._entries: dict[EventKind, list[Entry]] = {kind: [] for kind in EVENTS}
         self._dropped: dict[EventKind, int] = dict.fromkeys(EVENTS, 0)
+        self._refusals: dict[Entry, list[int]] = {}
 
     def issued(self, entry: tuple[int, str, str, tuple[str, ...] | str, str, bytes, int]) -> None:
         """Take a token: when, tenant, client, scope, kind, the octets of its `jti` or digest, and when it expires."""
         if self._takes_issued:
             self._take("tokens_issued", entry)
 
-    def refused(self, entry: tuple[int, str, str, str, str]) -> None:
-        """Take a refused credential: when, tenant, client (empty unless registered), reason and source."""
-        self._take("credentials_refused", entry)
+    def refused(self, entry: tuple[int, str | None, str, str, str]) -> None:
+        """Take a refused credential: when, tenant, client (empty unless registered), reason and caller.
+
+        Anybody can make as many as they like: those that are alike are one entry, of the first's time, with a count.
+        """
+        at, *members = entry
+        alike = tuple(members)
+        if (seen := self._refusals.get(alike)) is not None:
+            seen[1] += 1
+        elif len(self._refusals) < EVENTS["credentials_refused"].at_most:
+            self._refusals[alike] = [at, 1]
+        else:
+            self._dropped["credentials_refused"] += 1
 
     def reused(self, entry: tuple[int, str, str, bytes]) -> None:
         """Take a second use of a refresh token: when, tenant, client and digest."""
@@ -87,21 +104,18 @@ class AuditBuffer:
         else:
             self._dropped[kind] += 1
 
-    def drain(self) -> Events | None:
-        """Return what has gathered and begin anew; None: nothing has."""
-        if not any(self._entries.values()) and not any(self._dropped.values()):
+    def drain(self, kinds: Collection[EventKind] = tuple(EVENTS)) -> Events | None:
+        """Return what has gathered of these kinds, which begin anew; None: nothing has."""
+        if "credentials_refused" in kinds:
+            refusals = [(at, *alike, count) for alike, (at, count) in self._refusals.items()]
+            self._entries["credentials_refused"], self._refusals = refusals, {}
+        entries = {kind: self._entries[kind] for kind in kinds}
+        dropped = {kind: self._dropped[kind] for kind in kinds}
+        if not any(entries.values()) and not any(dropped.values()):
             return None
-        events = Events(self._entries, self._dropped)
-        self._entries = {kind: [] for kind in EVENTS}
-        self._dropped = dict.fromkeys(EVENTS, 0)
-        return events
-
-    def put_back(self, events: Events) -> None:
-        """Take back, in front, what could not be written; what finds no room is counted."""
-        for kind, row in EVENTS.items():
-            entries = [*events.entries[kind], *self._entries[kind]]
-            self._entries[kind] = entries[: row.at_most]
-            self._dropped[kind] += events.dropped[kind] + len(entries[row.at_most :])
+        for kind in kinds:
+            self._entries[kind], self._dropped[kind] = [], 0
+        return Events(entries, dropped)
 
 
 def records_of(events: Events, now: int) -> Iterator[EventRecord]:
@@ -116,10 +130,10 @@ def records_of(events: Events, now: int) -> Iterator[EventRecord]:
         for tenant_id, own in by_tenant.items():
             for start in range(0, len(own), ENTRIES_A_RECORD):
                 chunk = own[start : start + ENTRIES_A_RECORD]
-                yield EventRecord(kind, tenant_id, int(chunk[-1][0]), write_entries(kind, chunk))
+                yield EventRecord(kind, tenant_id, int(chunk[-1][0]), write_json(write_entries(kind, chunk)))
     dropped = {kind: count for kind, count in events.dropped.items() if count}
     if dropped:
-        yield EventRecord("events_dropped", None, now, {"dropped": dropped})
+        yield EventRecord("events_dropped", None, now, write_json({"dropped": dropped}))
 
 
 def write_entries(kind: EventKind, entries: Sequence[Entry]) -> dict[str, Any]:
@@ -133,4 +147,15 @@ def write_member(value: object) -> object:
     """Return a member as JSON has it: scope as one text, and a token by what names it and is of no use otherwise."""
     if isinstance(value, bytes):
         return str(uuid.UUID(bytes=value)) if len(value) == JTI_OCTETS else value.hex()[:DIGEST_SHOWN]
-    return " ".join(value) if isinstance(value, tuple) else value
+    return write_scope(value) if isinstance(value, tuple) else value
+
+
+def write_scope(scope: Sequence[str]) -> str:
+    """Return a scope as one text, SCOPE_SHOWN characters of it at most and then a digest of the whole.
+
+    A client of a long scope would else write it again with each of its tokens.
+    """
+    text = " ".join(scope)
+    if len(text) <= SCOPE_SHOWN:
+        return text
+    return f"{text[:SCOPE_SHOWN]}... (SHA-256 {sha256(text.encode()).hexdigest()[:DIGEST_SHOWN]})"

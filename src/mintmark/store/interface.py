@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from mintmark.store.events import Events
+from mintmark.store.events import EventRecord
 from mintmark.store.records import (
     Act,
     AuditCheckpoint,
@@ -115,10 +115,12 @@ class ClientStore(Protocol):
         secret: SecretRecord,
         *,
         others_expire_at: int | None = None,
-        bump: bool = False,
+        without: Sequence[str] = (),
         if_version: int | None = None,
     ) -> None:
         """Add a secret; the client's others expire at `others_expire_at` (seconds) if they would live longer.
+
+        Those whose ids stand in `without` are removed with it.
 
         Raises: NotFound (the client), AlreadyExists.
         """
@@ -338,8 +340,8 @@ class DeploymentStore(Protocol):
 class AuditStore(Protocol):
     """The audit log. What management changes is appended by `Store.acting`, in the transaction of the change."""
 
-    async def add_events(self, events: Events, now: int) -> None:
-        """Append what happened beside management, gathered in one process. `now` is for what was dropped."""
+    async def add_events(self, records: Sequence[EventRecord]) -> None:
+        """Append what happened beside management, in one transaction."""
 
     async def after(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
         """Return up to `limit` records behind `seq`, oldest first; of some tenants, or all with None."""
@@ -359,8 +361,11 @@ class AuditStore(Protocol):
     async def last_checkpoint(self) -> AuditCheckpoint | None:
         """Return the newest checkpoint, or None."""
 
-    async def add_checkpoint(self, checkpoint: AuditCheckpoint) -> None:
-        """Keep a checkpoint, in the place of one for the same record."""
+    async def links(self, seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
+        """Return place, previous hash and hash of up to `limit` records behind `seq`, oldest first."""
+
+    async def add_checkpoint(self, checkpoint: AuditCheckpoint, facts: Mapping[str, str] = {}) -> None:
+        """Keep a checkpoint, in the place of one for the same record, and facts, in one transaction."""
 
     async def purge(self, anchor: AuditCheckpoint) -> None:
         """Remove the records and checkpoints up to the anchor's, and keep the anchor, in one transaction."""

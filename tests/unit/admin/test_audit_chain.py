@@ -164,9 +164,9 @@ def test_a_cut_off_end_is_found_by_a_checkpoint_or_by_a_head_that_somebody_kept(
     log = make_log(9)
 
     assert found(verify(log[:5], sign(log, 3, 8))) == (6, "removed")
-    assert found(verify(log[:5], known=(7, log[6].hash))) == (6, "removed")
-    assert verify(log[:5], known=(4, log[3].hash)) is None
-    assert found(verify(log[:5], known=(4, bytes(32)))) == (4, "rewritten")
+    assert found(verify(log[:5], known=[(7, log[6].hash)])) == (6, "removed")
+    assert verify(log[:5], known=[(4, log[3].hash)]) is None
+    assert found(verify(log[:5], known=[(4, bytes(32))])) == (4, "rewritten")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,9 @@ def tenants(draw: st.DrawFn) -> list[ServedTenant]:
                 identifier=draw(st.sampled_from([None, f"id-{name}"])),
                 is_default=name == default,
                 is_suspended=draw(st.booleans()) and draw(st.booleans()),
+                is_administrative=(kind := draw(st.sampled_from(["", "", "administrative", "customer"])))
+                == "administrative",
+                msp_id="msp" if kind == "customer" else None,
             ),
             DIALECTS[dialect],
             RULES[dialect],
@@ -74,16 +77,22 @@ def model(served: list[ServedTenant], host: str, path: str) -> Meaning | None:
             if found := alone(owner, path):
                 return found
             break
-    owners = [one for one in served if path in paths_of(one)]
-    return shared(owners, path) if owners else None
+    having = [one for one in served if path in paths_of(one)]
+    owners = [one for one in having if not must_be_named(one)]
+    return shared(owners, having, path) if owners else None
 
 
-def shared(owners: list[ServedTenant], path: str) -> Meaning | None:
+def must_be_named(tenant: ServedTenant) -> bool:
+    record = tenant.record
+    return not record.is_default and (record.is_administrative or record.msp_id is not None)
+
+
+def shared(owners: list[ServedTenant], having: list[ServedTenant], path: str) -> Meaning | None:
     """A path of several tenants: the only one, the default, or whomever the message names."""
     chosen = owners[0] if len(owners) == 1 else next((one for one in owners if one.record.is_default), None)
     dialects = {one.dialect.name for one in owners}
     dialect = chosen.dialect.name if chosen else min(dialects)
-    live = [one for one in owners if not one.record.is_suspended]
+    live = [one for one in having if not one.record.is_suspended]
     named = {one.record.identifier for one in live if one.dialect.name == dialect} - {None}
     name = paths_of(chosen or owners[0])[path]
     if chosen is not None and not chosen.record.is_suspended:
@@ -157,7 +166,8 @@ def without_identifiers(meaning: Meaning | None) -> tuple[object, ...] | None:
 @given(served=tenants())
 def test_only_a_live_tenants_dialect_claims_unknown_paths(served: list[ServedTenant]):
     dialect = Router(served).owner_of_unknown_path("", "/openapi/v1/x")
-    has_omada = any(one.dialect.name == "omada" and not one.record.is_suspended for one in served)
+    claims = [one for one in served if one.dialect.name == "omada" and not must_be_named(one)]
+    has_omada = any(not one.record.is_suspended for one in claims)
 
     assert (dialect is not None) == has_omada
     assert Router(served).owner_of_unknown_path("", "/elsewhere") is None

@@ -9,8 +9,10 @@ from mintmark.admin.administration import Administration
 from mintmark.admin.applications import act_as_application
 from mintmark.api.omada.envelope import Refusal
 from mintmark.api.omada.operation import Address
+from mintmark.authentication.throttle import caller_of
 from mintmark.grants.rules import Rules
 from mintmark.protocol.secret import Secret
+from mintmark.store.events import AuditBuffer
 from mintmark.store.records import ClientRecord, TenantRecord
 from mintmark.tokens.verification import TokenVerifier
 
@@ -33,8 +35,11 @@ class Present(Protocol):
 class Callers:
     """Tells callers by their tokens."""
 
-    def __init__(self, administration: Administration, verifier: TokenVerifier, present: Present) -> None:
+    def __init__(
+        self, administration: Administration, verifier: TokenVerifier, present: Present, audit: AuditBuffer
+    ) -> None:
         self._administration = administration
+        self._audit = audit
         self._dialect = administration.dialects[DIALECT]
         self._verifier = verifier
         self._present = present
@@ -50,7 +55,9 @@ class Callers:
             raise Refusal("no_token")
         live = await self._verifier.find_live_anywhere(token)
         if live is None or live.kind != "access":
-            raise await self._refuse(token)
+            refusal = await self._refuse(token)
+            self._audit.refused((self._administration.now(), None, "", refusal.name, caller_of(source)))
+            raise refusal
         found = self._present.find_tenant(live.tenant_id)
         client = await self._present.find_client(live.tenant_id, live.client_id)
         if found is None or client is None or found[0].dialect != DIALECT:

@@ -23,6 +23,7 @@ from mintmark.api.omada.sites import SITE_OPERATIONS
 from mintmark.endpoints.outcome import correlation_id_of
 from mintmark.protocol.errors import StoreUnavailable
 from mintmark.protocol.http import HttpResponse
+from mintmark.store.events import AuditBuffer
 from mintmark.store.records import TenantRecord
 from mintmark.tokens.verification import TokenVerifier
 
@@ -54,8 +55,10 @@ class ClientGone(Exception):
 class OpenApi:
     """Answers below PREFIX, and at INFO_PATH."""
 
-    def __init__(self, administration: Administration, verifier: TokenVerifier, present: Controllers) -> None:
-        callers = Callers(administration, verifier, present)
+    def __init__(
+        self, administration: Administration, verifier: TokenVerifier, present: Controllers, audit: AuditBuffer
+    ) -> None:
+        callers = Callers(administration, verifier, present, audit)
         self._administration = administration
         self._present = present
         self._dispatcher = Dispatcher(TABLE, callers)
