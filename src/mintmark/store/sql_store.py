@@ -16,7 +16,7 @@ from mintmark.store.deployment import SqlDeployment
 from mintmark.store.idempotency import SqlIdempotency
 from mintmark.store.keys import SqlKeys
 from mintmark.store.leadership import FileLeadership
-from mintmark.store.reading import Reader
+from mintmark.store.reading import Reader, ThreadReader
 from mintmark.store.records import Act
 from mintmark.store.registrations import SqlRegistrations
 from mintmark.store.schema import check_current
@@ -34,6 +34,8 @@ class Opened(NamedTuple):
 
     path: Path
     reader: Reader
+    slow: Reader
+    """For reads that may take long."""
     commit: GroupCommit
     leadership: FileLeadership
     bell: Bell
@@ -55,7 +57,7 @@ class SqlStore:
         self.deployment = SqlDeployment(reader, writing, opened.bell)
         self.idempotency = SqlIdempotency(reader, writing)
         self.registrations = SqlRegistrations(reader, writing)
-        self.audit = SqlAudit(reader, writing)
+        self.audit = SqlAudit(reader, opened.slow, writing)
         self.upkeep = SqlUpkeep(writing, opened.checkpoints)
         self.leadership = opened.leadership
 
@@ -74,10 +76,11 @@ class SqlStore:
             lock = opened.enter_context(closing(WriteLock(path)))
             connection = opened.enter_context(open_writer(path, lock))
             reader = opened.enter_context(closing(Reader(open_connection(path, "rw"))))
+            slow = opened.enter_context(closing(ThreadReader(open_connection(path, "rw"))))
             bell = opened.enter_context(closing(Bell(path)))
             opened.pop_all()
         commit = GroupCommit(connection, lock, bell)
-        return cls(Opened(path, reader, commit, FileLeadership(path), bell, Checkpoints(path)), Writing(commit))
+        return cls(Opened(path, reader, slow, commit, FileLeadership(path), bell, Checkpoints(path)), Writing(commit))
 
     @property
     def writer(self) -> GroupCommit:
@@ -97,7 +100,7 @@ class SqlStore:
         """Give a view whose changes are one transaction, and which reads them. Raises: StoreUnavailable."""
         async with open_transaction(self._opened.path, self._opened.bell) as transaction:
             reader = Reader(transaction.connection, query_only=False)
-            yield SqlStore(self._opened._replace(reader=reader), Writing(transaction))
+            yield SqlStore(self._opened._replace(reader=reader, slow=reader), Writing(transaction))
 
     async def sync(self) -> None:
         """Return when all that was written before, by any view or process, is on disk. Raises: StoreUnavailable."""
@@ -109,4 +112,5 @@ class SqlStore:
         self._opened.checkpoints.close()
         await self._opened.leadership.release()
         self._opened.reader.close()
+        self._opened.slow.close()
         self._opened.bell.close()
