@@ -110,7 +110,7 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
     )
     await _require_free(administration, tenant, except_for=None)
     await _require_unused(administration, tenant.tenant_id)
-    keys = new_keys(administration, tenant.tenant_id, rules)
+    keys = await new_keys(administration, tenant.tenant_id, rules)
     try:
         await administration.acting("create_tenant").tenants.add(tenant, keys)
     except AlreadyExists as error:
