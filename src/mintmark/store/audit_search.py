@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from mintmark.store.records import AuditPage, AuditRecord, AuditSearch
 from mintmark.store.tables import AUDIT_RECORD
@@ -52,11 +52,9 @@ def take(
 
     Raises: DBAPIError.
     """
-    order = AUDIT_RECORD.c.seq.asc() if wanted.after is not None else AUDIT_RECORD.c.seq.desc()
     # Which they are is found in an index; only the records that are given are read.
-    places = select(AUDIT_RECORD.c.seq).where(*conditions(wanted, *window)).order_by(order)
-    one_more = places.limit(wanted.limit - len(found) + 1).scalar_subquery()
-    rows = connection.execute(select(AUDIT_RECORD).where(AUDIT_RECORD.c.seq.in_(one_more)).order_by(order))
+    one_more = places(wanted, *window).limit(wanted.limit - len(found) + 1).scalar_subquery()
+    rows = connection.execute(select(AUDIT_RECORD).where(AUDIT_RECORD.c.seq.in_(one_more)).order_by(order_of(wanted)))
     while (row := rows.fetchone()) is not None:
         room -= len(row.body)
         if len(found) == wanted.limit or (found and room < 0):
@@ -66,8 +64,8 @@ def take(
     return True, room
 
 
-def conditions(wanted: AuditSearch, low: int, high: int) -> list[ColumnElement[bool]]:
-    """Return what a record of the window must be. `high`: the first place behind it."""
+def places(wanted: AuditSearch, low: int, high: int) -> Select[int]:
+    """Return the statement that finds where in a window the wanted records are. `high`: the first place behind it."""
     chosen = [AUDIT_RECORD.c.seq >= low, AUDIT_RECORD.c.seq < high]
     if wanted.tenants is not None:
         chosen.append(AUDIT_RECORD.c.tenant_id.in_(list(wanted.tenants)))
@@ -75,7 +73,12 @@ def conditions(wanted: AuditSearch, low: int, high: int) -> list[ColumnElement[b
         chosen.append(AUDIT_RECORD.c.kind == wanted.kind)
     if wanted.actor:
         chosen.append(AUDIT_RECORD.c.actor == wanted.actor)
-    return chosen
+    return select(AUDIT_RECORD.c.seq).where(*chosen).order_by(order_of(wanted))
+
+
+def order_of(wanted: AuditSearch) -> ColumnElement[int]:
+    """Return the order of a page."""
+    return AUDIT_RECORD.c.seq.asc() if wanted.after is not None else AUDIT_RECORD.c.seq.desc()
 
 
 def record_from(row: Row[*tuple[Any, ...]]) -> AuditRecord:
