@@ -121,7 +121,7 @@ BY_INDEX: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("end", [{}, {"after": 0}], ids=["newest", "oldest"])
 @pytest.mark.parametrize("wanted", BY_INDEX)
-def test_records_of_the_log_are_found_and_ordered_by_an_index(path: Path, wanted: str, end: dict[str, int]) -> None:
+def test_records_of_the_log_are_found_and_ordered_by_an_index(path: Path, wanted: str, end: dict[str, Any]) -> None:
     members, plan = BY_INDEX[wanted]
     statement = places(AuditSearch(limit=1, **members, **end), 1, 9)
     text = str(statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
