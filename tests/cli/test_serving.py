@@ -89,6 +89,7 @@ def dump(database: Path) -> list[str]:
         # Never committed.
         connection.execute("DELETE FROM audit_record")
         connection.execute("DELETE FROM audit_checkpoint")
+        connection.execute("DELETE FROM deployment_fact WHERE name = 'audit_head'")
         connection.execute("UPDATE client_secret SET last_used_at = NULL")
         return list(connection.iterdump())
 
