@@ -366,7 +366,7 @@ class LifeOfTokens(RuleBasedStateMachine):
             before = self.run(self.administration.store.clients.find(*key))
             self.administer(change_client(self.administration, *key, ClientChanges(scope=scope)))
             # What was so before is no change.
-            if before.scope != scope:
+            if before is not None and before.scope != scope:
                 self.bump(key)
 
     @precondition(lambda self: len(self.model.tokens) > LOOKED_AT)
