@@ -117,7 +117,8 @@ def test_ctrl_c_in_a_terminal_reaches_every_process_and_ends_cleanly(demo_folder
         get_token(url)
         os.killpg(serving.process.pid, signal.SIGINT)
         assert serving.wait() == 0
-    assert serving.log.read_text() == ""
+    lines = serving.log.read_text().splitlines()
+    assert [line for line in lines if "audit_checkpoint" not in line] == [], "the upkeep may have told its checkpoint"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
