@@ -86,15 +86,17 @@ async def test_parallel_changes_of_one_client_all_stand(world: World, monkeypatc
     await world.add_tenant("std")
     caller = await world.add_client("std")
     key = (caller.tenant, caller.client_id)
-    stale = await world.administration.store.clients.find(*key)
+    clients = world.administration.store.clients
+    stale, find = [await clients.find(*key)], clients.find
     await disable_client(world.administration, *key, disabled=True)
 
-    async def find_stale(*_: object) -> object:
-        return stale
+    async def find_stale(*asked: str) -> object:
+        return stale.pop() if stale else await find(*asked)
 
-    monkeypatch.setattr(world.administration.store.clients, "find", find_stale)
+    monkeypatch.setattr(clients, "find", find_stale)
     answered = await change_client(world.administration, *key, ClientChanges(client_name="new"))
     assert (answered.is_disabled, answered.client_name) == (True, "new")
+    assert not stale
     answered = await disable_client(world.administration, *key, disabled=False)
     assert (answered.is_disabled, answered.client_name) == (False, "new")
 

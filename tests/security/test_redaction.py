@@ -79,7 +79,7 @@ def break_store(deployment: Deployment) -> None:
         connection.execute("ALTER TABLE token RENAME TO token_away")
         connection.execute("ALTER TABLE reuse_slot RENAME TO reuse_slot_away")
         connection.execute("UPDATE signing_key SET sealed = x'0102030405060708090a0b0c0d0e0f101112131415'")
-        connection.execute("UPDATE revision SET number = number + 1")
+        connection.execute("UPDATE revision SET number = number + 1, of_issuers = number + 1")
     connection.close()
 
 

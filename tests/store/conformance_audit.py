@@ -12,7 +12,7 @@ from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.chain import GENESIS, hash_record
 from mintmark.store.events import AuditBuffer, records_of
 from mintmark.store.interface import Store
-from mintmark.store.records import Act, AuditCheckpoint, AuditRecord
+from mintmark.store.records import Act, AuditCheckpoint, AuditRecord, AuditSearch
 
 from .samples import NOW, client, digest, first_generation, key, refresh, secret, tenant, token
 
@@ -32,6 +32,11 @@ async def whole_log(store: Store) -> list[AuditRecord]:
 
 async def bodies(store: Store) -> list[tuple[str, Any]]:
     return [(record.subject, msgspec.json.decode(record.body)) for record in await whole_log(store)]
+
+
+async def found(store: Store, **wanted: Any) -> tuple[list[int], int | None]:
+    page = await store.audit.search(AuditSearch(**wanted))
+    return [one.seq for one in page.records], page.place
 
 
 def checkpoint(seq: int, hashed: bytes, **changes: Any) -> AuditCheckpoint:
@@ -193,11 +198,23 @@ class AuditConformance:
             await store.acting(ACT).clients.add([client(f"c{number}", tenant_id=("acme", "b", "c")[number % 3])])
         page = await store.audit.after(2, 3)
         assert [one.seq for one in page] == [3, 4, 5]
-        assert [one.seq for one in await store.audit.before(5, 2)] == [4, 3]
-        assert [one.seq for one in await store.audit.after(0, 9, ["b"])] == [2, 5, 8]
-        assert [one.seq for one in await store.audit.after(2, 3, ["b", "acme"])] == [4, 5, 7]
-        assert [one.seq for one in await store.audit.before(8, 3, ["b", "acme"])] == [7, 5, 4]
-        assert await store.audit.after(0, 9, []) == []
+        assert await found(store, before=5, limit=2) == ([4, 3], 3)
+        assert await found(store, after=0, limit=9, tenants=["b"]) == ([2, 5, 8], None)
+        assert await found(store, after=2, limit=3, tenants=["b", "acme"]) == ([4, 5, 7], 7)
+        assert await found(store, before=8, limit=3, tenants=["b", "acme"]) == ([7, 5, 4], 4)
+        assert await found(store, before=8, limit=9, tenants=["b", "acme"]) == ([7, 5, 4, 2, 1], None)
+        assert await found(store, after=0, limit=9, tenants=[]) == ([], None)
+        assert await found(store, limit=2, kind="test_it") == ([9, 8], 8)
+        assert await found(store, limit=2, kind="another", tenants=["b", "c"]) == ([], None)
+        assert await found(store, limit=9, actor="client:acme/meter", tenants=["c"]) == ([9, 6, 3], None)
+
+    async def test_a_page_ends_where_its_octets_do_and_holds_one_record_at_least(self, store: Store) -> None:
+        for name in "abc":
+            await store.acting(ACT).tenants.add(tenant(name), [])
+        octets = len((await whole_log(store))[0].body)
+        assert await found(store, after=0, limit=9, octets=1) == ([1], 1)
+        assert await found(store, after=0, limit=9, octets=2 * octets) == ([1, 2], 2)
+        assert await found(store, before=3, limit=9, octets=2 * octets) == ([2, 1], None)
 
     async def test_a_checkpoint_takes_the_place_of_one_for_the_same_record(self, store: Store) -> None:
         for one in (checkpoint(2, b"b"), checkpoint(1, b"a"), checkpoint(2, b"c", at=NOW + 1)):

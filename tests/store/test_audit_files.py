@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql import ClauseElement
 
 from mintmark.protocol.errors import StoreError
-from mintmark.store.audit import AFTER, BEFORE, OF_TENANT
+from mintmark.store.audit import AFTER
+from mintmark.store.audit_search import places
 from mintmark.store.chain import GENESIS, hash_record
 from mintmark.store.client_secrets import EXPIRING, EXPIRING_IN_TENANT, REMOVE_EXPIRED
+from mintmark.store.records import AuditSearch
 from mintmark.store.sql_store import SqlStore
 from mintmark.store.tokens import FIND_NAMED
 
@@ -103,12 +105,31 @@ async def test_only_the_transaction_that_asked_for_it_is_not_synced(store: SqlSt
     assert levels[-1] == 2
 
 
-@pytest.mark.parametrize(("statement", "sign"), [(AFTER, ">"), (BEFORE, "<")], ids=["after", "before"])
-def test_pages_of_the_log_are_found_by_an_index(path: Path, statement: Select[Any], sign: str) -> None:
-    assert plan_of(path, statement) == [f"SEARCH audit_record USING INTEGER PRIMARY KEY (rowid{sign}?)"]
-    assert plan_of(path, statement.where(OF_TENANT)) == [
-        f"SEARCH audit_record USING INDEX ix_audit_record_tenant_id_seq (tenant_id=? AND seq{sign}?)"
-    ]
+BY_INDEX: dict[str, tuple[dict[str, Any], str]] = {
+    "all": ({}, "USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+    "kind": ({"kind": "k"}, "USING COVERING INDEX ix_audit_record_kind_seq (kind=? AND seq>? AND seq<?)"),
+    "tenant": (
+        {"tenants": ["a"]},
+        "USING COVERING INDEX ix_audit_record_tenant_id_seq (tenant_id=? AND seq>? AND seq<?)",
+    ),
+    "both": (
+        {"tenants": ["a"], "kind": "k"},
+        "USING COVERING INDEX ix_audit_record_tenant_id_kind_seq (tenant_id=? AND kind=? AND seq>? AND seq<?)",
+    ),
+}
+
+
+@pytest.mark.parametrize("end", [{}, {"after": 0}], ids=["newest", "oldest"])
+@pytest.mark.parametrize("wanted", BY_INDEX)
+def test_records_of_the_log_are_found_and_ordered_by_an_index(path: Path, wanted: str, end: dict[str, Any]) -> None:
+    members, plan = BY_INDEX[wanted]
+    statement = places(AuditSearch(limit=1, **members, **end), 1, 9)
+    text = str(statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+    assert read_plan(path, text) == [f"SEARCH audit_record {plan}"]
+
+
+def test_the_whole_log_is_read_in_its_order(path: Path) -> None:
+    assert plan_of(path, AFTER) == ["SEARCH audit_record USING INTEGER PRIMARY KEY (rowid>?)"]
 
 
 @pytest.mark.parametrize("statement", [EXPIRING, EXPIRING_IN_TENANT], ids=["all", "tenant"])

@@ -13,16 +13,15 @@ import structlog
 from mintmark.admin.administration import Administration, Malformed
 from mintmark.admin.audit_chain import ChainVerifier, Fault, open_head, seal_head, sign_checkpoint, unsealed
 from mintmark.store.interface import AuditStore
-from mintmark.store.records import AuditRecord
+from mintmark.store.records import AuditPage, AuditRecord, AuditSearch
 
 log = structlog.get_logger()
 
 PAGE: Final = 500
-"""Records read at once; requests wait meanwhile."""
+"""Records read at once."""
 LINKS: Final = 1000
 PURGE_ROWS: Final = 500
 PURGE_PAUSE_S: Final = 0.02
-MAX_SEQ: Final = 2**62
 HEAD_FACT: Final = "audit_head"
 """See `seal_head`."""
 
@@ -40,36 +39,37 @@ class Verdict(NamedTuple):
     """The first fault; None: every record is as it was written."""
 
 
-async def list_audit(
-    administration: Administration,
-    tenant_id: str | None = None,
-    *,
-    after: int | None = None,
-    before: int | None = None,
-    limit: int,
-) -> list[AuditRecord]:
-    """Return a page of the records that the actor may read: of one tenant, or of all that it reaches.
-
-    Args:
-        after: oldest first, from behind this place in the log.
-        before: newest first, from before this place; neither: from the newest.
+async def search_audit(administration: Administration, wanted: AuditSearch, tenant_id: str | None = None) -> AuditPage:
+    """Return a page of the records that are wanted and that the actor may read: of one tenant, or of all it reaches.
 
     Raises: AdministrationError.
     """
     tenants = await _readable(administration, tenant_id)
-    if after is not None:
-        return await administration.store.audit.after(after, limit, tenants)
-    return await administration.store.audit.before(MAX_SEQ if before is None else before, limit, tenants)
+    return await administration.store.audit.search(msgspec.structs.replace(wanted, tenants=tenants))
+
+
+async def list_audit(administration: Administration, tenant_id: str | None = None, *, limit: int) -> list[AuditRecord]:
+    """Return the newest records that the actor may read, newest first. Raises: AdministrationError."""
+    records = list[AuditRecord]()
+    place = None
+    while len(records) < limit:
+        page = await search_audit(administration, AuditSearch(before=place, limit=limit - len(records)), tenant_id)
+        records += page.records
+        if (place := page.place) is None:
+            break
+    return records
 
 
 async def export_audit(
     administration: Administration, tenant_id: str | None = None, *, after: int = 0
 ) -> AsyncIterator[AuditRecord]:
     """Yield the records that the actor may read, oldest first. Raises: AdministrationError."""
-    while page := await list_audit(administration, tenant_id, after=after, limit=PAGE):
-        for record in page:
+    place: int | None = after
+    while place is not None:
+        page = await search_audit(administration, AuditSearch(after=place, limit=PAGE), tenant_id)
+        for record in page.records:
             yield record
-        after = page[-1].seq
+        place = page.place
 
 
 async def verify_audit(administration: Administration, known: str = "") -> Verdict:
@@ -201,7 +201,7 @@ def describe_record(record: AuditRecord) -> dict[str, object]:
     """Return a record as it is shown: its body as JSON, the hashes in hex."""
     shown: dict[str, object] = msgspec.structs.asdict(record)
     return shown | {
-        "body": msgspec.json.decode(record.body),
+        "body": msgspec.Raw(record.body.encode()),
         "previous": record.previous.hex(),
         "hash": record.hash.hex(),
     }

@@ -67,7 +67,7 @@ async def add_secret(
     async def write(client: ClientRecord, version: int) -> MadeSecret:
         await require_no_escalation(administration, client)
         _require_room(administration, client, rules)
-        made = _make(administration, client, rules, label=label, expires_at=expires_at)
+        made = await _make(administration, client, rules, label=label, expires_at=expires_at)
         await store.clients.add_secret(made[0], without=_outlived(administration, client, rules), if_version=version)
         return made
 
@@ -88,7 +88,7 @@ async def give_secret(
 
     async def write(client: ClientRecord, version: int) -> MadeSecret:
         await require_no_escalation(administration, client)
-        made = _take(administration, client, rules, request)
+        made = await _take(administration, client, rules, request)
         if rules.secrets.overlap:
             _require_room(administration, client, rules)
             outlived = _outlived(administration, client, rules)
@@ -125,7 +125,7 @@ async def rotate_secret(
 
     async def write(client: ClientRecord, version: int) -> MadeSecret:
         await require_no_escalation(administration, client)
-        made = _make(administration, client, rules, label=label, expires_at=expires_at)
+        made = await _make(administration, client, rules, label=label, expires_at=expires_at)
         if overlap == 0:
             bump = "secret_reset" in rules.tokens_die_on
             await store.clients.reset_secrets(made[0], bump=bump, if_version=version)
@@ -151,7 +151,7 @@ async def reset_secret(
 
     async def write(client: ClientRecord, version: int) -> Secret:
         await require_no_escalation(administration, client)
-        record, secret = _make(administration, client, rules)
+        record, secret = await _make(administration, client, rules)
         bump = "secret_reset" in rules.tokens_die_on
         await store.clients.reset_secrets(record, bump=bump, if_version=version)
         return secret
@@ -248,12 +248,16 @@ def _outlived(administration: Administration, client: ClientRecord, rules: Rules
     return tuple(secret.secret_id for secret in expired[EXPIRED_KEPT:])
 
 
-def _make(administration: Administration, client: ClientRecord, rules: Rules, **named: Any) -> MadeSecret:
-    return _take(administration, client, rules, SecretRequest(**named))
+async def _make(administration: Administration, client: ClientRecord, rules: Rules, **named: Any) -> MadeSecret:
+    return await _take(administration, client, rules, SecretRequest(**named))
 
 
-def _take(administration: Administration, client: ClientRecord, rules: Rules, request: SecretRequest) -> MadeSecret:
+async def _take(
+    administration: Administration, client: ClientRecord, rules: Rules, request: SecretRequest
+) -> MadeSecret:
     secret = request.client_secret or generate_secret(rules.client_secret_form)
     fast = is_generated(secret, rules.client_secret_form)
-    record = hash_secret(administration, client.tenant_id, client.client_id, secret, fast=fast, beside=client.secrets)
+    record = await hash_secret(
+        administration, client.tenant_id, client.client_id, secret, fast=fast, beside=client.secrets
+    )
     return msgspec.structs.replace(record, label=request.label, expires_at=request.expires_at), secret

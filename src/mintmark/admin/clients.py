@@ -5,6 +5,7 @@ A secret is shown once, in the answer that made it; more on secrets in `client_s
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
@@ -35,11 +36,13 @@ from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord
 Result = TypeVar("Result")
 
 METHODS = ("client_secret_basic", "client_secret_post")
+MAX_SCOPE_LENGTH: Final = 8192
+"""Of all scope-tokens, with the spaces: a JWT holds them, and a server in front takes so many octets of a header."""
 MAX_NAME_LENGTH: Final = 255
 MAX_LABEL_LENGTH: Final = 255
 MAX_MOMENT: Final = 2**53 - 1
 """Seconds that JSON and the store can hold."""
-ATTEMPTS: Final = 5
+ATTEMPTS: Final = 20
 """Times that a change is tried again when others change the same client between the look and the write."""
 
 
@@ -113,7 +116,7 @@ async def register_clients(
     administration.permit("clients:write", tenant_id)
     rules = await administration.require_rules(tenant_id)
     tenant = await administration.require_tenant(tenant_id)
-    made = [_build(administration, request, tenant, rules) for request in requests]
+    made = [await _build(administration, request, tenant, rules) for request in requests]
     for alg in {_algorithm(one.client, rules) for one in made} - {None}:
         await ensure_signing_key(administration, tenant_id, str(alg))
     try:
@@ -310,7 +313,7 @@ def _at(request: ClientRequest, text: str) -> str:
     return f"{request.origin}: {text}" if request.origin else text
 
 
-def _build(
+async def _build(
     administration: Administration, request: ClientRequest, tenant: TenantRecord, rules: Rules
 ) -> RegisteredClient:
     _check(request, rules)
@@ -318,7 +321,7 @@ def _build(
     client_id = request.client_id or generate_client_id(rules.client_id_form)
     secret = request.client_secret or generate_secret(rules.client_secret_form)
     fast = is_generated(secret, rules.client_secret_form)
-    stored = hash_secret(administration, request.tenant_id, client_id, secret, fast=fast)
+    stored = await hash_secret(administration, request.tenant_id, client_id, secret, fast=fast)
     client = ClientRecord(
         tenant_id=request.tenant_id,
         client_id=client_id,
@@ -389,6 +392,8 @@ def _check_audience(key: str, names: tuple[str, ...]) -> None:
 
 
 def _check_scope(scope: tuple[str, ...], rules: Rules) -> None:
+    if sum(map(len, scope)) + len(scope) > MAX_SCOPE_LENGTH:
+        raise Malformed(f"scope: wanted are up to {MAX_SCOPE_LENGTH} characters in all", "scope")
     for token in scope:
         if not is_scope_token(token):
             raise Malformed(f"scope: {token!r} is no scope-token (RFC 6749 section 3.3)", "scope")
@@ -414,7 +419,7 @@ def _algorithm(client: ClientRecord, rules: Rules) -> str | None:
     return own.token.alg if own.token.form == "jwt" or own.id_token else None
 
 
-def hash_secret(
+async def hash_secret(
     administration: Administration,
     tenant_id: str,
     client_id: str,
@@ -423,17 +428,21 @@ def hash_secret(
     fast: bool,
     beside: Sequence[SecretRecord] = (),
 ) -> SecretRecord:
-    """Hash a secret: keyed and fast if it was generated, argon2id if a person may have chosen it.
+    """Hash a secret: keyed and fast if it was generated, argon2id if a person may have chosen it, in a thread.
 
     Args:
         beside: the client's other secrets; see `hash_chosen_secret`.
     """
-    chosen = next((one.hash for one in beside if one.kind == "argon2id"), None)
+    if fast:
+        hashed = administration.keyed_hash.hash_secret(secret.encoded())
+    else:
+        chosen = next((one.hash for one in beside if one.kind == "argon2id"), None)
+        hashed = await asyncio.to_thread(hash_chosen_secret, secret, chosen)
     return SecretRecord(
         secret_id=secrets.token_hex(8),
         tenant_id=tenant_id,
         client_id=client_id,
         kind="hmac-sha256" if fast else "argon2id",
-        hash=administration.keyed_hash.hash_secret(secret.encoded()) if fast else hash_chosen_secret(secret, chosen),
+        hash=hashed,
         created_at=administration.now(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -21,9 +22,9 @@ from mintmark.tokens.keys import (
 )
 
 
-def new_keys(administration: Administration, tenant_id: str, rules: Rules) -> list[KeyRecord]:
+async def new_keys(administration: Administration, tenant_id: str, rules: Rules) -> list[KeyRecord]:
     """Make what a tenant's rules need: a signing key, and an encryption key for an encrypted claim."""
-    keys = [_new_signing_key(administration, tenant_id, rules.token.alg)]
+    keys = [await _new_signing_key(administration, tenant_id, rules.token.alg)]
     if rules.id_token is not None and any(row.value == "encrypted_scope" for row in rules.id_token.claims):
         keys.append(_new_encryption_key(administration, tenant_id))
     return keys
@@ -42,7 +43,8 @@ async def ensure_signing_key(administration: Administration, tenant_id: str, alg
     for key in await administration.store.keys.list(tenant_id):
         if key.use == "sig" and key.alg == alg:
             return
-    await administration.acting("ensure_signing_key").keys.add(_new_signing_key(administration, tenant_id, alg))
+    key = await _new_signing_key(administration, tenant_id, alg)
+    await administration.acting("ensure_signing_key").keys.add(key)
 
 
 async def rotate_signing_key(administration: Administration, tenant_id: str, alg: str, *, announce_s: int) -> KeyRecord:
@@ -61,7 +63,7 @@ async def rotate_signing_key(administration: Administration, tenant_id: str, alg
         text = f"announce: at least {MIN_ANNOUNCE_S} seconds; verifiers may keep the key set for {CACHE_S}"
         raise Malformed(text, "announce_s")
     others = [key for key in await administration.store.keys.list(tenant_id) if key.use == "sig" and key.alg == alg]
-    key = _new_signing_key(administration, tenant_id, alg, wait_s=announce_s if others else 0)
+    key = await _new_signing_key(administration, tenant_id, alg, wait_s=announce_s if others else 0)
     await administration.acting("rotate_signing_key").keys.add(key)
     return key
 
@@ -85,7 +87,7 @@ async def revoke_key(administration: Administration, tenant_id: str, kid: str) -
     state = describe_key_state(key, keys, administration.now())
     if state == "revoked":
         return None
-    successor = _new_signing_key(administration, tenant_id, key.alg) if state == "active" else None
+    successor = await _new_signing_key(administration, tenant_id, key.alg) if state == "active" else None
     revoked = msgspec.structs.replace(key, revoked_at=administration.now())
     await administration.acting("revoke_key").keys.replace(revoked, successor=successor)
     return successor
@@ -93,7 +95,7 @@ async def revoke_key(administration: Administration, tenant_id: str, kid: str) -
 
 async def add_scheduled_key(administration: Administration, tenant_id: str, alg: str, *, active_from: int) -> KeyRecord:
     """Give a tenant the successor of a key, published at once, that signs from a moment on (seconds)."""
-    key = _new_signing_key(administration, tenant_id, alg, wait_s=active_from - administration.now())
+    key = await _new_signing_key(administration, tenant_id, alg, wait_s=active_from - administration.now())
     await administration.acting("add_scheduled_key").keys.add(key)
     return key
 
@@ -111,10 +113,17 @@ async def reset_encryption_key(administration: Administration, tenant_id: str) -
     return dict(open_encryption_key(key, administration.sealing_key).jwk.as_dict(private=True))
 
 
-def _new_signing_key(administration: Administration, tenant_id: str, alg: str, *, wait_s: int = 0) -> KeyRecord:
+async def _new_signing_key(administration: Administration, tenant_id: str, alg: str, *, wait_s: int = 0) -> KeyRecord:
+    """Make one in a thread: the primes of RSA take up to half a second, and requests go on meanwhile."""
     now = administration.now()
-    return generate_signing_key(
-        tenant_id, alg, kid=str(uuid.uuid4()), now=now, sealing_key=administration.sealing_key, active_from=now + wait_s
+    return await asyncio.to_thread(
+        generate_signing_key,
+        tenant_id,
+        alg,
+        kid=str(uuid.uuid4()),
+        now=now,
+        sealing_key=administration.sealing_key,
+        active_from=now + wait_s,
     )
 
 

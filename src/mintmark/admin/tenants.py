@@ -20,7 +20,6 @@ from mintmark.admin.administration import (
     no_tenant,
     version_checked,
 )
-from mintmark.admin.audit import MAX_SEQ
 from mintmark.admin.keys import ensure_signing_key, new_keys
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
 from mintmark.grants.rules import Rules, tenant_rules
@@ -111,7 +110,7 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
     )
     await _require_free(administration, tenant, except_for=None)
     await _require_unused(administration, tenant.tenant_id)
-    keys = new_keys(administration, tenant.tenant_id, rules)
+    keys = await new_keys(administration, tenant.tenant_id, rules)
     try:
         await administration.acting("create_tenant").tenants.add(tenant, keys)
     except AlreadyExists as error:
@@ -272,7 +271,7 @@ async def _require_unused(administration: Administration, tenant_id: str) -> Non
     Raises: Taken.
     """
     # Looked at when the id is free: a tenant that is removed until then has left the record of it.
-    if administration.actor.tenants is not None and await administration.store.audit.before(MAX_SEQ, 1, [tenant_id]):
+    if administration.actor.tenants is not None and await administration.store.audit.tells_of(tenant_id):
         raise Taken(f"tenant {tenant_id!r}: its id is taken")
 
 

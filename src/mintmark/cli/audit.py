@@ -70,9 +70,10 @@ def _describe(verdict: Verdict) -> dict[str, Any]:
 def run_tail(arguments: argparse.Namespace) -> int:
     """Show the newest records, the newest last."""
     records = with_deployment(arguments, lambda one: list_audit(one, arguments.tenant, limit=arguments.n))
-    shown = [describe_record(record) for record in reversed(records)]
     if arguments.json:
-        print_json(shown)
+        # A body is JSON text already: read, so that it is written like the rest.
+        text = msgspec.json.encode([describe_record(record) for record in reversed(records)])
+        print_json(msgspec.json.decode(text))
     else:
         print_table(("SEQ", "AT", "ACTOR", "KIND", "SUBJECT"), [_row(record) for record in reversed(records)])
     return 0

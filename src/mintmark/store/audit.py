@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping, Sequence
 from functools import partial
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import asdict
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select
 
+from mintmark.store.audit_search import search_records
 from mintmark.store.chain import Draft, append, read_head
 from mintmark.store.deployment import write_fact
 from mintmark.store.events import EventRecord
 from mintmark.store.reading import Reader
-from mintmark.store.records import Act, AuditCheckpoint, AuditRecord
+from mintmark.store.records import Act, AuditCheckpoint, AuditPage, AuditRecord, AuditSearch
 from mintmark.store.tables import AUDIT_CHECKPOINT, AUDIT_RECORD
 from mintmark.store.writing import Writing
 
@@ -26,13 +25,6 @@ AFTER: Final = (
     .order_by(AUDIT_RECORD.c.seq)
     .limit(bindparam("at_most"))
 )
-BEFORE: Final = (
-    select(AUDIT_RECORD)
-    .where(AUDIT_RECORD.c.seq < bindparam("seq"))
-    .order_by(AUDIT_RECORD.c.seq.desc())
-    .limit(bindparam("at_most"))
-)
-OF_TENANT: Final = AUDIT_RECORD.c.tenant_id == bindparam("of_tenant")
 OLDEST: Final = (
     select(AUDIT_RECORD.c.seq, AUDIT_RECORD.c.at, AUDIT_RECORD.c.hash)
     .order_by(AUDIT_RECORD.c.seq)
@@ -58,21 +50,26 @@ SERVER: Final = "mintmark"
 class SqlAudit:
     """Implements `interface.AuditStore`."""
 
-    def __init__(self, reader: Reader, writing: Writing) -> None:
+    def __init__(self, reader: Reader, slow: Reader, writing: Writing) -> None:
         self._reader = reader
+        self._slow = slow
         self._writing = writing
 
     async def add_events(self, records: Sequence[EventRecord]) -> None:
         """Append what has happened beside management. Raises: StoreUnavailable."""
         await self._writing.run(partial(write_events, records=records))
 
-    async def after(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
+    async def after(self, seq: int, limit: int) -> list[AuditRecord]:
         """Return up to `limit` records behind `seq`, oldest first. Raises: StoreUnavailable."""
-        return await self._reader.run(read_after, seq, limit, tenants)
+        return await self._reader.run(read_after, seq, limit)
 
-    async def before(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
-        """Return up to `limit` records before `seq`, newest first. Raises: StoreUnavailable."""
-        return await self._reader.run(read_before, seq, limit, tenants)
+    async def search(self, wanted: AuditSearch) -> AuditPage:
+        """Return a page of what is wanted. Raises: StoreUnavailable."""
+        return await self._slow.run(search_records, wanted)
+
+    async def tells_of(self, tenant_id: str) -> bool:
+        """Tell whether there is a record of a tenant, which may be gone. Raises: StoreUnavailable."""
+        return bool((await self._reader.run(search_records, AuditSearch(tenants=[tenant_id], limit=1))).records)
 
     async def head(self) -> tuple[int, bytes]:
         """Return the place and hash of the last record; 0 and zeros before the first. Raises: StoreUnavailable."""
@@ -117,22 +114,9 @@ def write_events(connection: Connection, *, records: Sequence[EventRecord]) -> N
     append(connection, drafts)
 
 
-def read_after(connection: Connection, seq: int, limit: int, tenants: Sequence[str] | None) -> list[AuditRecord]:
+def read_after(connection: Connection, seq: int, limit: int) -> list[AuditRecord]:
     """Return a page, oldest first. Raises: DBAPIError."""
-    values = {"seq": seq, "at_most": limit}
-    if tenants is None:
-        return records_from(connection.execute(AFTER, values).all())
-    pages = [records_from(connection.execute(AFTER.where(OF_TENANT), {**values, "of_tenant": one})) for one in tenants]
-    return list(heapq.merge(*pages, key=attrgetter("seq")))[:limit]
-
-
-def read_before(connection: Connection, seq: int, limit: int, tenants: Sequence[str] | None) -> list[AuditRecord]:
-    """Return a page, newest first. Raises: DBAPIError."""
-    values = {"seq": seq, "at_most": limit}
-    if tenants is None:
-        return records_from(connection.execute(BEFORE, values).all())
-    pages = [records_from(connection.execute(BEFORE.where(OF_TENANT), {**values, "of_tenant": one})) for one in tenants]
-    return list(heapq.merge(*pages, key=attrgetter("seq"), reverse=True))[:limit]
+    return records_from(connection.execute(AFTER, {"seq": seq, "at_most": limit}).all())
 
 
 def records_from(rows: Any) -> list[AuditRecord]:

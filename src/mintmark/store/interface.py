@@ -15,7 +15,9 @@ from mintmark.store.events import EventRecord
 from mintmark.store.records import (
     Act,
     AuditCheckpoint,
+    AuditPage,
     AuditRecord,
+    AuditSearch,
     ClientRecord,
     IdempotencyRecord,
     InitialAccessToken,
@@ -343,11 +345,14 @@ class AuditStore(Protocol):
     async def add_events(self, records: Sequence[EventRecord]) -> None:
         """Append what happened beside management, in one transaction."""
 
-    async def after(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
-        """Return up to `limit` records behind `seq`, oldest first; of some tenants, or all with None."""
+    async def after(self, seq: int, limit: int) -> list[AuditRecord]:
+        """Return up to `limit` records behind `seq`, oldest first."""
 
-    async def before(self, seq: int, limit: int, tenants: Sequence[str] | None = None) -> list[AuditRecord]:
-        """Return up to `limit` records before `seq`, newest first; of some tenants, or all with None."""
+    async def search(self, wanted: AuditSearch) -> AuditPage:
+        """Return a page of what is wanted: bounded work, and not on the event loop."""
+
+    async def tells_of(self, tenant_id: str) -> bool:
+        """Tell whether there is a record of a tenant, which may be gone."""
 
     async def head(self) -> tuple[int, bytes]:
         """Return the place and hash of the last record, also when it is removed; 0 and zeros before the first."""

@@ -14,7 +14,7 @@ from mintmark.store.checkpoints import Checkpoints
 from mintmark.store.faults import store_faults
 from mintmark.store.interface import Leadership, Writer
 from mintmark.store.leadership import FileLeadership
-from mintmark.store.reading import InlineReader, Reader
+from mintmark.store.reading import InlineReader, Reader, ThreadReader
 from mintmark.store.session import Bell, LogKeeper
 from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
 from mintmark.store.sqlite_pages import shrink
@@ -43,6 +43,8 @@ class Opened(NamedTuple):
     """What all views of a store share."""
 
     reader: Reader
+    slow: Reader
+    """For reads that may take long."""
     commit: Committer
     leadership: Leadership
     bell: Bell
@@ -67,11 +69,19 @@ def open_sqlite(path: Path) -> Opened:
         lock = opened.enter_context(closing(WriteLock(path)))
         connection = opened.enter_context(open_writer(path, lock))
         reader = opened.enter_context(closing(InlineReader(open_connection(path, "rw"))))
+        slow = opened.enter_context(closing(ThreadReader(open_connection(path, "rw"))))
         bell = opened.enter_context(closing(FileBell(path)))
         opened.pop_all()
     commit = GroupCommit(SqliteSession(connection, lock, bell))
     return Opened(
-        reader, commit, FileLeadership(path), bell, Checkpoints(path), lambda: open_sqlite_block(path, bell), shrink
+        reader,
+        slow,
+        commit,
+        FileLeadership(path),
+        bell,
+        Checkpoints(path),
+        lambda: open_sqlite_block(path, bell),
+        shrink,
     )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -55,15 +58,45 @@ class InlineReader:
         **kwargs: Given.kwargs,
     ) -> Result:
         """Return what `read` returns, given the connection. Raises: StoreUnavailable, StoreError."""
+        return self._run(lambda connection: read(connection, *args, **kwargs))
+
+    def _run(self, read: Callable[[Connection], Result]) -> Result:
         if self._process != os.getpid():
             raise StoreError(OPENED_ELSEWHERE)
         if self._connection.closed:
             raise StoreUnavailable("the store is closed")
         try:
-            return read(self._connection, *args, **kwargs)
+            return read(self._connection)
         except DBAPIError as error:
             raise read_fault(error) from error
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+class ThreadReader(InlineReader):
+    """The same in a thread, one read after the other: for reads that may take long, beside which requests go on."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mintmark-reader")
+
+    async def run(
+        self,
+        read: Callable[Concatenate[Connection, Given], Result],
+        /,
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Result:
+        """Return what `read` returns, given the connection. Raises: StoreUnavailable, StoreError."""
+        if self._process != os.getpid() or self._connection.closed:
+            return await super().run(read, *args, **kwargs)
+        work = partial(self._run, lambda connection: read(connection, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def close(self) -> None:
+        """Finish the read in hand, and close the connection."""
+        if self._process == os.getpid():
+            self._thread.shutdown(cancel_futures=True)
+        super().close()

@@ -5,7 +5,7 @@ Times are whole seconds since 1970-01-01T00:00:00Z.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -259,6 +259,30 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     previous: bytes
     hash: bytes
     """SHA-256 over all of the above; see `store.chain`."""
+
+
+class AuditSearch(msgspec.Struct, frozen=True, kw_only=True):
+    """Which records of the audit log are wanted."""
+
+    tenants: Sequence[str] | None = None
+    """Of these; None: of all, and those of the deployment."""
+    kind: str = ""
+    """Of exactly this; empty: of any. So with the actor."""
+    actor: str = ""
+    after: int | None = None
+    """Oldest first, from behind this place in the log; None: newest first."""
+    before: int | None = None
+    """Newest first, from before this place; None: from the end."""
+    limit: int
+    octets: int = 1024 * 1024
+    """Bodies of a page together; one record is given whatever its own."""
+
+
+class AuditPage(NamedTuple):
+    """Records, and the place from which a search goes on, or None at the end. A page may be short, or empty."""
+
+    records: Sequence[AuditRecord]
+    place: int | None
 
 
 class AuditCheckpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ class SqlStore:
         self.deployment = SqlDeployment(reader, writing, opened.bell)
         self.idempotency = SqlIdempotency(reader, writing)
         self.registrations = SqlRegistrations(reader, writing)
-        self.audit = SqlAudit(reader, writing)
+        self.audit = SqlAudit(reader, opened.slow, writing)
         self.upkeep = SqlUpkeep(writing, opened.checkpoints, opened.shrink)
         self.leadership = opened.leadership
 
@@ -71,7 +71,8 @@ class SqlStore:
     async def together(self) -> AsyncIterator[SqlStore]:
         """Give a view whose changes are one transaction, and which reads them. Raises: StoreUnavailable."""
         async with self._opened.open_block() as block:
-            yield SqlStore(self._opened._replace(reader=block.reader), Writing(block.transaction))
+            shared = self._opened._replace(reader=block.reader, slow=block.reader)
+            yield SqlStore(shared, Writing(block.transaction))
 
     async def sync(self) -> None:
         """Return when all that was written before, by any view or process, is on disk. Raises: StoreUnavailable."""
@@ -83,4 +84,5 @@ class SqlStore:
         self._opened.checkpoints.close()
         await self._opened.leadership.release()
         self._opened.reader.close()
+        self._opened.slow.close()
         self._opened.bell.close()

@@ -342,6 +342,8 @@ AUDIT_RECORD: Final = Table(
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("seq"),
     Index(None, "tenant_id", "seq"),
+    Index(None, "tenant_id", "kind", "seq"),
+    Index(None, "kind", "seq"),
 )
 
 AUDIT_CHECKPOINT: Final = Table(

@@ -139,7 +139,11 @@ def test_a_wrong_token_rule_is_refused_with_its_origin_and_key(overrides: dict[s
     ("key", "value", "text"),
     [
         ("scope_absent", "all", r"rules.scope_absent: Invalid enum value 'all'; one of none, registered$"),
-        ("tokens_die_on", ["age"], r"rules.tokens_die_on\[0\]: .*; one of client_changed, client_modified, msp_mode_changed, secret_reset$"),
+        (
+            "tokens_die_on",
+            ["age"],
+            r"rules.tokens_die_on\[0\]: .*; one of client_changed, client_modified, msp_mode_changed, secret_reset$",
+        ),
         ("refresh_token", {"alphabet": "runes"}, "rules.refresh_token.alphabet: .*; one of alphanumeric"),
     ],
 )

@@ -28,6 +28,7 @@ def open_postgresql(url: str) -> Opened:
     listener = Listener(url)
     return Opened(
         PooledReader(engine),
+        PooledReader(engine, threads=1),
         Lanes(*(GroupCommit(ServerSession(engine, listener)) for _ in range(2))),
         SessionLeadership(engine),
         listener,

@@ -30,9 +30,9 @@ MAX_WAIT_S: Final = 10.0
 class PooledReader:
     """Implements `reading.Reader`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, threads: int = THREADS) -> None:
         self._engine = engine
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mintmark-reader")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mintmark-reader")
         self._own = threading.local()
         self._links: list[Link] = []
         self._process = os.getpid()

@@ -259,6 +259,8 @@ def create_audit_log() -> None:
         sa.PrimaryKeyConstraint("seq", name="pk_audit_record"),
     )
     op.create_index("ix_audit_record_tenant_id_seq", "audit_record", ["tenant_id", "seq"])
+    op.create_index("ix_audit_record_tenant_id_kind_seq", "audit_record", ["tenant_id", "kind", "seq"])
+    op.create_index("ix_audit_record_kind_seq", "audit_record", ["kind", "seq"])
     op.create_table(
         "audit_checkpoint",
         sa.Column("seq", number, nullable=False, autoincrement=False),
