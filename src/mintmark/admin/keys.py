@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +20,9 @@ from mintmark.tokens.keys import (
     generate_signing_key,
     open_encryption_key,
 )
+
+SLOWLY_MADE: Final = frozenset({"RS256", "RS384", "RS512", "PS256"})
+"""Of these algorithms a key takes half a second: primes are sought."""
 
 
 async def new_keys(administration: Administration, tenant_id: str, rules: Rules) -> list[KeyRecord]:
@@ -115,6 +118,8 @@ async def reset_encryption_key(administration: Administration, tenant_id: str) -
 
 async def _new_signing_key(administration: Administration, tenant_id: str, alg: str, *, wait_s: int = 0) -> KeyRecord:
     """Make one in a thread: the primes of RSA take up to half a second, and requests go on meanwhile."""
+    if alg in SLOWLY_MADE:
+        administration.require_alone()
     now = administration.now()
     return await asyncio.to_thread(
         generate_signing_key,

@@ -474,6 +474,7 @@ class Store(Protocol):
         """Return a view for a block, whose changes are one transaction: all there at its end, or none where it raises.
 
         The view reads what it has written. Nobody else writes meanwhile: its time is bounded to a few seconds.
+        Of such a view it gives a part of that transaction, which is undone by itself where the block raises.
         """
 
     async def sync(self) -> None:

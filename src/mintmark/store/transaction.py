@@ -7,8 +7,8 @@ moment: nobody changes any in between. Others' writes wait meanwhile, so its tim
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -72,6 +72,25 @@ class Transaction:
         if time.monotonic() > self._ends:
             raise StoreUnavailable(f"{MAX_HELD_S:.0f} seconds are too long for one transaction; nothing was changed")
         return cast(Result, await self._do(partial(self._run, work, turns)))
+
+    @asynccontextmanager
+    async def part(self) -> AsyncIterator[None]:
+        """Begin a part of the transaction that ends with the block, undone by itself where that raises.
+
+        Raises: StoreUnavailable, and that the transaction is gone with it.
+        """
+        await self._say("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            await self._say("ROLLBACK TO part", "RELEASE part")
+            raise
+        await self._say("RELEASE part")
+
+    async def _say(self, *statements: str) -> None:
+        with store_faults():
+            for statement in statements:
+                await self._do(partial(self.connection.exec_driver_sql, statement))
 
     def _run(self, work: Callable[[Connection], Result], turns: Sequence[Turn]) -> Result:
         with store_faults():
