@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -117,11 +118,9 @@ async def reset_encryption_key(administration: Administration, tenant_id: str) -
 
 
 async def _new_signing_key(administration: Administration, tenant_id: str, alg: str, *, wait_s: int = 0) -> KeyRecord:
-    """Make one in a thread: the primes of RSA take up to half a second, and requests go on meanwhile."""
-    if alg in SLOWLY_MADE:
-        administration.require_alone()
+    """Make one; where that takes long, in a thread: requests go on meanwhile."""
     now = administration.now()
-    return await asyncio.to_thread(
+    make = partial(
         generate_signing_key,
         tenant_id,
         alg,
@@ -130,6 +129,10 @@ async def _new_signing_key(administration: Administration, tenant_id: str, alg: 
         sealing_key=administration.sealing_key,
         active_from=now + wait_s,
     )
+    if alg not in SLOWLY_MADE:
+        return make()
+    administration.require_alone()
+    return await asyncio.to_thread(make)
 
 
 def _new_encryption_key(administration: Administration, tenant_id: str) -> KeyRecord:

@@ -8,31 +8,31 @@ from __future__ import annotations
 import msgspec
 
 from mintmark.store.interface import Store
-from mintmark.store.records import ClientRecord, TenantRecord
+from mintmark.store.records import TenantRecord
 from mintmark.tokens.verification import LiveToken
 
 
 class Standing(msgspec.Struct):
-    """A token that was judged after this look, and what is registered of its client."""
+    """What was registered of a live token's client, at a look before the token was judged."""
 
     store: Store
     live: LiveToken
+    client: tuple[int, int] | None
     tenant: TenantRecord | None
-    client: ClientRecord | None
     kids: frozenset[str]
     """The keys whose signatures are believed; of an opaque token none."""
     revisions: tuple[int, int]
 
     @classmethod
     async def look(cls, store: Store, live: LiveToken) -> Standing:
-        """Look, through a view of the store: through it `holds` looks again. Raises: StoreUnavailable."""
+        """Look through a view of the store, through which `holds` looks again. Raises: StoreUnavailable."""
         # Read first: what changes from here on is seen by the next look.
         revisions = await store.deployment.revisions()
-        client = await store.clients.find(live.tenant_id, live.client_id)
+        client = await store.clients.find_state(live.tenant_id, live.client_id)
         tenant = await store.tenants.find(live.tenant_id)
         keys = await store.keys.list(live.tenant_id) if live.jwt_id is not None else ()
         kids = frozenset(key.kid for key in keys if key.revoked_at is None)
-        return cls(store, live, tenant, client, kids, revisions)
+        return cls(store, live, client, tenant, kids, revisions)
 
     async def holds(self, now: float) -> bool:
         """Tell whether it is as it was, and the token neither expired nor revoked. Raises: StoreUnavailable."""
@@ -42,10 +42,11 @@ class Standing(msgspec.Struct):
         if revision == self.revisions[0]:
             return True
         if of_issuers == self.revisions[1]:
-            is_same = await self.store.clients.find(self.live.tenant_id, self.live.client_id) == self.client
+            client = await self.store.clients.find_state(self.live.tenant_id, self.live.client_id)
+            is_same = client == self.client
         else:
             latest = await Standing.look(self.store, self.live)
-            is_same = (latest.tenant, latest.client, latest.kids) == (self.tenant, self.client, self.kids)
+            is_same = (latest.client, latest.tenant, latest.kids) == (self.client, self.tenant, self.kids)
         self.revisions = (revision, of_issuers)
         return is_same
 

@@ -9,12 +9,12 @@ import msgspec
 
 from mintmark.admin.actor import Actor, actor_of_token
 from mintmark.admin.administration import Administration
-from mintmark.admin.standing import Standing
 from mintmark.api.joint import carry_out_jointly
 from mintmark.api.operation import PREFIX, Call, Desk, Found, Operation, Reply, Table, read_path
 from mintmark.api.performing import READING, carry_out, refuse
 from mintmark.api.problems import Refusal
 from mintmark.protocol.http import HttpRequest, HttpResponse
+from mintmark.store.interface import Store
 
 BATCH_PATH: Final = "/batch"
 MAX_ACTIONS: Final = 20
@@ -138,11 +138,10 @@ class Actions:
         """Judge the token. Raises: Refusal (`invalid-token`)."""
         self._desk = await self._desk.admit_again()
 
-    async def act(self, standing: Standing) -> Actor:
+    async def act(self, store: Store) -> Actor:
         """Return the token's client as it is now. Raises: StoreUnavailable."""
         was = self._desk.administration.actor
-        tenants = standing.store.tenants
-        return await actor_of_token(self.live, tenants, source=was.source, correlation_id=was.correlation_id)
+        return await actor_of_token(self.live, store.tenants, source=was.source, correlation_id=was.correlation_id)
 
     async def answer(self, place: int, administration: Administration) -> HttpResponse:
         """Carry out an action as if it had come alone. Raises: whatever `refuse` answers."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, Protocol, TypeVar
 
@@ -16,6 +15,7 @@ from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration, NotShared
 from mintmark.admin.standing import Standing
 from mintmark.protocol.errors import StoreUnavailable
+from mintmark.store.interface import Store
 from mintmark.tokens.verification import LiveToken
 
 HELD_S: Final = 0.05
@@ -41,7 +41,7 @@ class Actions(Protocol[Answer]):
     async def admit(self) -> None:
         """Judge the token as for any call. Raises: the refusal."""
 
-    async def act(self, standing: Standing) -> Actor:
+    async def act(self, store: Store) -> Actor:
         """Return whose act the next action is: the token's client as it is now. Raises: StoreUnavailable."""
 
     async def answer(self, place: int, administration: Administration) -> Answer:
@@ -77,7 +77,7 @@ async def _take_some(actions: Actions[Answer], first: int, administration: Admin
 
 
 async def _take(
-    actions: Actions[Answer], places: Iterable[int], begun: AbstractAsyncContextManager[Administration]
+    actions: Actions[Answer], places: range, begun: AbstractAsyncContextManager[Administration]
 ) -> list[Answer]:
     """Carry out actions in what has begun, until one is an end, or time is up, or the caller is another than before.
 
@@ -89,8 +89,8 @@ async def _take(
             standing = await Standing.look(shared.store, actions.live)
             await actions.admit()
             ends = time.monotonic() + HELD_S
+            acting = shared.on_behalf_of(await actions.act(shared.store))
             for place in places:
-                acting = shared.on_behalf_of(await actions.act(standing))
                 try:
                     answers.append(await _answer(actions, place, acting))
                 except NotShared:
@@ -99,8 +99,14 @@ async def _take(
                     break
                 # Others have their turn, too.
                 await asyncio.sleep(0)
-                if actions.is_end(answers[-1]) or time.monotonic() > ends or not await standing.holds(shared.clock()):
+                if actions.is_end(answers[-1]) or time.monotonic() > ends or place == places[-1]:
                     break
+                of_issuers = standing.revisions[1]
+                if not await standing.holds(shared.clock()):
+                    break
+                # Another tenant may be the msp's new customer, and so within reach.
+                if standing.revisions[1] != of_issuers:
+                    acting = shared.on_behalf_of(await actions.act(shared.store))
     except (NotShared, StoreUnavailable):
         raise
     except Exception as error:

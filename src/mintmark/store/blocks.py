@@ -6,13 +6,19 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, Protocol, TypeVar, cast
+
+from sqlalchemy import Connection
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
 from mintmark.store.faults import store_faults
+from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.session import OPENED_ELSEWHERE
 from mintmark.store.transaction import Transaction
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 MAX_WAIT_S: Final = 10.0
 """For the transaction that this process has in hand."""
@@ -48,6 +54,37 @@ class Blocks(Protocol):
         """Let go of the database."""
 
 
+class BlockReader:
+    """Implements `reading.Reader`: what a block has read it need not read again until it writes; nobody else does."""
+
+    def __init__(self, reader: Reader, transaction: Transaction) -> None:
+        self._reader = reader
+        self._transaction = transaction
+        self._read: dict[Any, Any] = {}
+        self._era = transaction.era
+
+    async def run(
+        self,
+        read: Callable[Concatenate[Connection, Given], Result],
+        /,
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Result:
+        """Return what `read` returns, or has returned. Raises: StoreUnavailable, StoreError."""
+        if self._era != self._transaction.era:
+            self._read.clear()
+            self._era = self._transaction.era
+        asked = (read, args)
+        if kwargs or not all(isinstance(one, str | bytes | Prepared) for one in args):
+            return await self._reader.run(read, *args, **kwargs)
+        if asked not in self._read:
+            self._read[asked] = await self._reader.run(read, *args, **kwargs)
+        return cast(Result, self._read[asked])
+
+    def close(self) -> None:
+        """Leave the connection to the block."""
+
+
 class KeptBlocks:
     """Implements `Blocks` for the store itself."""
 
@@ -64,12 +101,15 @@ class KeptBlocks:
         """Begin one that ends with the block, undone where that raises. Raises: StoreError, SettingsError."""
         if self._process != os.getpid():
             raise StoreError(OPENED_ELSEWHERE)
+        if self._is_closed:
+            raise StoreUnavailable("the store is closed")
         await self._wait()
         try:
             session, self._kept = self._kept or self._open(), None
             try:
                 with store_faults():
-                    yield await session.begin()
+                    transaction, reader = await session.begin()
+                    yield Block(transaction, BlockReader(reader, transaction))
                     await session.commit()
             except BaseException:
                 session.close()

@@ -15,13 +15,13 @@ import structlog
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration
 from mintmark.admin.applications import act_as_application
-from mintmark.admin.standing import Standing
 from mintmark.api.joint import carry_out_jointly
 from mintmark.api.omada.callers import Caller, Callers
 from mintmark.api.omada.dispatching import Asked, Dispatcher, convert
 from mintmark.api.omada.envelope import Envelope, Refusal, refuse, succeed
 from mintmark.api.omada.operation import Address, read_address
 from mintmark.protocol.errors import StoreUnavailable
+from mintmark.store.interface import Store
 
 MAX_ACTIONS: Final = 20
 METHODS: Final = frozenset({"POST", "PATCH", "PUT", "DELETE"})
@@ -101,15 +101,13 @@ class Actions:
         """Judge the token. Raises: Refusal (`expired_token`, `invalid_token`)."""
         self._caller, _ = await self._dispatcher.admit(self._asked, self._within)
 
-    async def act(self, standing: Standing) -> Actor:
-        """Return the token's application as it is now. Raises: Refusal (`invalid_token`), StoreUnavailable."""
-        if standing.client is None or standing.tenant is None:
-            raise Refusal("invalid_token")
+    async def act(self, store: Store) -> Actor:
+        """Return the token's application as it is now. Raises: StoreUnavailable."""
         return await act_as_application(
             self.live,
-            standing.client,
-            tenant=standing.tenant,
-            store=standing.store,
+            self._caller.client,
+            tenant=self._caller.tenant,
+            store=store,
             source=self._asked.source,
             correlation_id=self._asked.correlation_id,
         )

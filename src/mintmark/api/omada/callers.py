@@ -37,6 +37,8 @@ class Caller(NamedTuple):
 
     actor: Actor
     live: LiveToken
+    client: ClientRecord
+    tenant: TenantRecord
 
 
 class Callers:
@@ -77,7 +79,7 @@ class Callers:
             source=source,
             correlation_id=correlation_id,
         )
-        return Caller(actor, live)
+        return Caller(actor, live, client, found[0])
 
     async def _refuse(self, token: Secret) -> Refusal:
         return Refusal("expired_token" if await self._verifier.is_expired(None, token) else "invalid_token")

@@ -12,12 +12,12 @@ from mintmark.admin.sites import (
     MAX_NAME_LENGTH,
     SiteChanges,
     SiteRequest,
-    change_sites,
+    change_site,
     copy_site,
     create_site,
     import_sites,
     list_sites,
-    remove_sites,
+    remove_site,
     require_site,
 )
 from mintmark.api.omada.operation import Call, Operation
@@ -160,13 +160,13 @@ async def create_call(call: Call) -> object:
 
 async def change_call(call: Call) -> object:
     """Change a site."""
-    await change_sites(call.administration, call.tenant_id, {call.path["siteId"]: call.body.changes()})
+    await change_site(call.administration, call.tenant_id, call.path["siteId"], call.body.changes())
     return UNSET
 
 
 async def remove_call(call: Call) -> object:
     """Remove a site."""
-    await remove_sites(call.administration, call.tenant_id, [call.path["siteId"]])
+    await remove_site(call.administration, call.tenant_id, call.path["siteId"])
     return UNSET
 
 
