@@ -436,6 +436,7 @@ async def hash_secret(
     if fast:
         hashed = administration.keyed_hash.hash_secret(secret.encoded())
     else:
+        administration.require_alone()
         chosen = next((one.hash for one in beside if one.kind == "argon2id"), None)
         hashed = await asyncio.to_thread(hash_chosen_secret, secret, chosen)
     return SecretRecord(

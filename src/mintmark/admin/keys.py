@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +21,9 @@ from mintmark.tokens.keys import (
     generate_signing_key,
     open_encryption_key,
 )
+
+SLOWLY_MADE: Final = frozenset({"RS256", "RS384", "RS512", "PS256"})
+"""Of these algorithms a key takes half a second: primes are sought."""
 
 
 async def new_keys(administration: Administration, tenant_id: str, rules: Rules) -> list[KeyRecord]:
@@ -114,9 +118,9 @@ async def reset_encryption_key(administration: Administration, tenant_id: str) -
 
 
 async def _new_signing_key(administration: Administration, tenant_id: str, alg: str, *, wait_s: int = 0) -> KeyRecord:
-    """Make one in a thread: the primes of RSA take up to half a second, and requests go on meanwhile."""
+    """Make one; where that takes long, in a thread: requests go on meanwhile."""
     now = administration.now()
-    return await asyncio.to_thread(
+    make = partial(
         generate_signing_key,
         tenant_id,
         alg,
@@ -125,6 +129,10 @@ async def _new_signing_key(administration: Administration, tenant_id: str, alg: 
         sealing_key=administration.sealing_key,
         active_from=now + wait_s,
     )
+    if alg not in SLOWLY_MADE:
+        return make()
+    administration.require_alone()
+    return await asyncio.to_thread(make)
 
 
 def _new_encryption_key(administration: Administration, tenant_id: str) -> KeyRecord:

@@ -184,6 +184,7 @@ async def remove_tenant(administration: Administration, tenant_id: str, *, if_ve
     try:
         with version_checked():
             if len(await store.clients.page(tenant_id, "", CLIENTS_A_STEP)) == CLIENTS_A_STEP:
+                administration.require_alone()
                 await store.tenants.change(tenant_id, {"is_suspended": True}, bump=True, if_version=if_version)
                 if_version = None
                 while await store.clients.remove_some(tenant_id, CLIENTS_A_STEP):

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 import msgspec
 from msgspec.structs import asdict
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select
 
 from mintmark.store.audit_search import search_records
 from mintmark.store.chain import Draft, append, read_head
 from mintmark.store.deployment import write_fact
 from mintmark.store.events import EventRecord
+from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.records import Act, AuditCheckpoint, AuditPage, AuditRecord, AuditSearch
 from mintmark.store.tables import AUDIT_CHECKPOINT, AUDIT_RECORD
@@ -29,6 +30,9 @@ OLDEST: Final = (
     select(AUDIT_RECORD.c.seq, AUDIT_RECORD.c.at, AUDIT_RECORD.c.hash)
     .order_by(AUDIT_RECORD.c.seq)
     .limit(bindparam("at_most"))
+)
+LAST_OF_TENANT: Final = Prepared(
+    select(func.max(AUDIT_RECORD.c.seq)).where(AUDIT_RECORD.c.tenant_id == bindparam("of_tenant"))
 )
 LINKS: Final = (
     select(AUDIT_RECORD.c.seq, AUDIT_RECORD.c.previous, AUDIT_RECORD.c.hash)
@@ -69,7 +73,7 @@ class SqlAudit:
 
     async def tells_of(self, tenant_id: str) -> bool:
         """Tell whether there is a record of a tenant, which may be gone. Raises: StoreUnavailable."""
-        return bool((await self._reader.run(search_records, AuditSearch(tenants=[tenant_id], limit=1))).records)
+        return (await self._reader.run(LAST_OF_TENANT.rows, tenant_id))[0][0] is not None
 
     async def head(self) -> tuple[int, bytes]:
         """Return the place and hash of the last record; 0 and zeros before the first. Raises: StoreUnavailable."""

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, func, insert, select
 
-from mintmark.store.prepared import Prepared
+from mintmark.store.prepared import Prepared, change
 from mintmark.store.records import Act, AuditRecord
 from mintmark.store.tables import AUDIT_CHECKPOINT, AUDIT_RECORD
 
@@ -60,7 +60,7 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> None:
         previous = record.hash
         rows.append(msgspec.structs.asdict(record))
     if rows:
-        connection.execute(ADD, rows)
+        change(connection, ADD, *rows)
 
 
 def link(draft: Draft, seq: int, previous: bytes) -> AuditRecord:

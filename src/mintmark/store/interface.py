@@ -86,6 +86,9 @@ class ClientStore(Protocol):
     async def find(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return the client with its secrets, newest first, or None."""
 
+    async def find_state(self, tenant_id: str, client_id: str) -> tuple[int, int] | None:
+        """Return what is another after every change of the client (its version and generation), or None."""
+
     async def page(self, tenant_id: str, after: str, limit: int) -> list[ClientRecord]:
         """Return up to `limit` clients whose id sorts after `after` ("" from the start), by id, with their secrets."""
 
@@ -185,16 +188,14 @@ class SiteStore(Protocol):
             containing: a text that the name holds, in whatever case; empty: any.
         """
 
-    async def change(self, tenant_id: str, changes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write for each site the fields that are named for it, all or none.
+    async def change(self, tenant_id: str, site_id: str, changes: Mapping[str, Any]) -> None:
+        """Write the named fields; `details` adds to those that are there.
 
-        What is not named stays; `details` adds to those that are there.
-
-        Raises: NotFound (a site), AlreadyExists (a name).
+        Raises: NotFound, AlreadyExists (a name within the tenant).
         """
 
-    async def remove(self, tenant_id: str, site_ids: Collection[str]) -> None:
-        """Remove sites, all or none. Raises: NotFound (a site)."""
+    async def remove(self, tenant_id: str, site_id: str) -> None:
+        """Remove a site. Raises: NotFound."""
 
 
 class KeyStore(Protocol):
@@ -474,6 +475,7 @@ class Store(Protocol):
         """Return a view for a block, whose changes are one transaction: all there at its end, or none where it raises.
 
         The view reads what it has written. Nobody else writes meanwhile: its time is bounded to a few seconds.
+        Of such a view it gives a part of that transaction, which is undone by itself where the block raises.
         """
 
     async def sync(self) -> None:

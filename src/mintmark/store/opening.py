@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mintmark.store.batching import GroupCommit
 from mintmark.store.bell import FileBell
+from mintmark.store.blocks import Blocks, KeptBlocks
 from mintmark.store.checkpoints import Checkpoints
-from mintmark.store.faults import store_faults
 from mintmark.store.interface import Leadership, Writer
 from mintmark.store.leadership import FileLeadership
 from mintmark.store.reading import InlineReader, Reader, ThreadReader
 from mintmark.store.session import Bell, LogKeeper
 from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
 from mintmark.store.sqlite_pages import shrink
-from mintmark.store.sqlite_session import SqliteSession
-from mintmark.store.transaction import Transaction
+from mintmark.store.sqlite_session import SqliteBlock, SqliteSession
 from mintmark.store.upkeep import Shrink
 from mintmark.store.urls import is_postgresql, require_postgresql
 from mintmark.store.writing import Committing
@@ -32,13 +30,6 @@ class Committer(Committing, Writer, Protocol):
         """Finish what waits, and let go of the database."""
 
 
-class Block(NamedTuple):
-    """A transaction over many calls: what writes and what reads in it."""
-
-    transaction: Transaction
-    reader: Reader
-
-
 class Opened(NamedTuple):
     """What all views of a store share."""
 
@@ -49,7 +40,7 @@ class Opened(NamedTuple):
     leadership: Leadership
     bell: Bell
     checkpoints: LogKeeper
-    open_block: Callable[[], AbstractAsyncContextManager[Block]]
+    blocks: Blocks
     shrink: Shrink | None
 
 
@@ -80,27 +71,6 @@ def open_sqlite(path: Path) -> Opened:
         FileLeadership(path),
         bell,
         Checkpoints(path),
-        lambda: open_sqlite_block(path, bell),
+        KeptBlocks(partial(SqliteBlock, path, bell)),
         shrink,
     )
-
-
-@asynccontextmanager
-async def open_sqlite_block(path: Path, bell: FileBell) -> AsyncIterator[Block]:
-    """Begin a transaction on the database at `path`; it ends with the block, undone where that raises.
-
-    It holds the lock of the writers: nobody writes anything in between.
-
-    Raises: StoreUnavailable (the database is locked for too long, full, or gone), SettingsError.
-    """
-    with ExitStack() as opened:
-        lock = opened.enter_context(closing(WriteLock(path)))
-        connection = opened.enter_context(open_writer(path, lock))
-        held = lock.bounded()
-        await asyncio.to_thread(held.__enter__)
-        opened.push(held)
-        session = SqliteSession(connection, lock, bell)
-        with store_faults():
-            with session.transaction():
-                yield Block(Transaction(connection), InlineReader(connection, query_only=False))
-            session.tell()

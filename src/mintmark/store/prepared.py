@@ -1,8 +1,9 @@
-"""Core statements compiled once, for the paths that every request takes."""
+"""Core statements compiled once and given straight to the driver, for what is done often."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import Dialect
@@ -46,6 +47,58 @@ def as_sqlalchemy_does(error: Exception, dialect: Dialect, text: str) -> BaseExc
     """Return the driver's error as SQLAlchemy's, so that one place reads them all; any other as it is."""
     driver = cast(Any, dialect.dbapi)
     return DBAPIError.instance(text, (), error, driver.Error, hide_parameters=True, dialect=dialect)
+
+
+class Compiled(NamedTuple):
+    """A statement as a driver takes it."""
+
+    text: str
+    names: tuple[str, ...]
+    """Of the values, in the order in which they stand in the text."""
+    fixed: Mapping[str, object]
+    """Values that the statement brings itself."""
+
+
+def change(connection: Connection, statement: ClauseElement, *rows: Mapping[str, object]) -> int:
+    """Carry out an INSERT, UPDATE or DELETE once for each of these rows of values, which name the same.
+
+    Returns: how many rows it concerned.
+    Raises: DBAPIError.
+    """
+    compiled = _compile(connection.dialect, statement, tuple(rows[0]) if rows else ())
+    if len(rows) > 1:
+        values = [[{**compiled.fixed, **row}[name] for name in compiled.names] for row in rows]
+        return _run(connection, compiled.text, values, is_many=True)
+    named = {**compiled.fixed, **rows[0]} if rows else compiled.fixed
+    return _run(connection, compiled.text, [named[name] for name in compiled.names])
+
+
+def say(connection: Connection, text: str) -> None:
+    """Carry out a statement without values. Raises: DBAPIError."""
+    _run(connection, text, ())
+
+
+def _run(connection: Connection, text: str, values: Sequence[Any], *, is_many: bool = False) -> int:
+    cursor = connection.connection.cursor()
+    try:
+        (cursor.executemany if is_many else cursor.execute)(text, values)
+        return int(cursor.rowcount)
+    except Exception as error:
+        raise as_sqlalchemy_does(error, connection.dialect, text) from error
+    finally:
+        cursor.close()
+
+
+def _compile(dialect: Dialect, statement: ClauseElement, names: tuple[str, ...]) -> Compiled:
+    key = (dialect.name, statement, names)
+    compiled = _COMPILED.get(key)
+    if compiled is None:
+        written: Any = statement.compile(dialect=dialect, column_keys=names)
+        compiled = _COMPILED[key] = Compiled(str(written), tuple(written.positiontup or ()), written.params)
+    return compiled
+
+
+_COMPILED: Final[dict[tuple[str, ClauseElement, tuple[str, ...]], Compiled]] = {}
 
 
 class PreparedInsert:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mintmark.store.audit import SqlAudit
+from mintmark.store.blocks import Parts
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
 from mintmark.store.idempotency import SqlIdempotency
@@ -69,9 +70,12 @@ class SqlStore:
 
     @asynccontextmanager
     async def together(self) -> AsyncIterator[SqlStore]:
-        """Give a view whose changes are one transaction, and which reads them. Raises: StoreUnavailable."""
-        async with self._opened.open_block() as block:
-            shared = self._opened._replace(reader=block.reader, slow=block.reader)
+        """Give a view whose changes are one transaction, and which reads them. Raises: StoreUnavailable.
+
+        Of such a view it gives a part, which is undone by itself where the block raises.
+        """
+        async with self._opened.blocks.begin() as block:
+            shared = self._opened._replace(reader=block.reader, slow=block.reader, blocks=Parts(block))
             yield SqlStore(shared, Writing(block.transaction))
 
     async def sync(self) -> None:
@@ -81,6 +85,7 @@ class SqlStore:
     async def close(self) -> None:
         """Finish what is in hand and let go of the database, for all views. A second call does nothing."""
         await self._opened.commit.close()
+        self._opened.blocks.close()
         self._opened.checkpoints.close()
         await self._opened.leadership.release()
         self._opened.reader.close()

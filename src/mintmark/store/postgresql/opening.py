@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from mintmark.store.batching import GroupCommit
+from mintmark.store.blocks import KeptBlocks
 from mintmark.store.opening import Opened
 from mintmark.store.postgresql.connection import open_engine
 from mintmark.store.postgresql.lanes import Lanes
 from mintmark.store.postgresql.leadership import SessionLeadership
 from mintmark.store.postgresql.listening import Listener
 from mintmark.store.postgresql.reading import PooledReader
-from mintmark.store.postgresql.writing import ServerSession, open_server_block
+from mintmark.store.postgresql.writing import ServerBlock, ServerSession
 
 
 class NoLog:
@@ -33,6 +36,6 @@ def open_postgresql(url: str) -> Opened:
         SessionLeadership(engine),
         listener,
         NoLog(),
-        lambda: open_server_block(engine, listener),
+        KeptBlocks(partial(ServerBlock, engine, listener)),
         None,
     )
