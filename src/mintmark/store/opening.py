@@ -20,7 +20,7 @@ from mintmark.store.sqlite import WriteLock, database_path, open_connection, ope
 from mintmark.store.sqlite_pages import shrink
 from mintmark.store.sqlite_session import SqliteSession
 from mintmark.store.transaction import Transaction
-from mintmark.store.upkeep import Shrink
+from mintmark.store.upkeep import Emptying, Shrink
 from mintmark.store.urls import is_postgresql, require_postgresql
 from mintmark.store.writing import Committing
 
@@ -51,6 +51,7 @@ class Opened(NamedTuple):
     checkpoints: LogKeeper
     open_block: Callable[[], AbstractAsyncContextManager[Block]]
     shrink: Shrink | None
+    emptying: Emptying | None
 
 
 def open_database(url: str) -> Opened:
@@ -82,6 +83,7 @@ def open_sqlite(path: Path) -> Opened:
         Checkpoints(path),
         lambda: open_sqlite_block(path, bell),
         shrink,
+        None,
     )
 
 
