@@ -64,6 +64,16 @@ def open_database(url: str) -> Opened:
     return open_postgresql(url)
 
 
+def open_leadership(url: str) -> Leadership:
+    """Return the leadership of a database, without a store. Raises: SettingsError."""
+    if not is_postgresql(url):
+        return FileLeadership(database_path(url))
+    require_postgresql()
+    from mintmark.store.postgresql.opening import open_session_leadership  # noqa: PLC0415 - its driver is an extra
+
+    return open_session_leadership(url)
+
+
 def open_sqlite(path: Path) -> Opened:
     """Open the file. Raises: SettingsError, StoreError, StoreUnavailable."""
     with ExitStack() as opened:

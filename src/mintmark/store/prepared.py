@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -73,18 +73,16 @@ class PreparedInsert:
 
     def __init__(self, table: Table) -> None:
         self._one_row = Prepared(insert(table))
-        self._from_json = Prepared(insert_from_json(table))
+        self._from_json = JsonInsert(table)
         self._texts: dict[int, str] = {}
 
     def run(self, connection: Connection, records: Sequence[msgspec.Struct]) -> None:
         """Insert the records. Raises: DBAPIError."""
-        dialect = connection.dialect
-        if dialect.name == "postgresql":
-            # Of one value, and one text for any number of rows: to hand over each value costs ten times as much.
-            connection.exec_driver_sql(self._from_json.text(dialect), (_ENCODE(records).decode(),))
+        if connection.dialect.name == "postgresql":
+            self._from_json.run(connection, records)
         else:
             values = tuple(chain.from_iterable(map(astuple, records)))
-            connection.exec_driver_sql(self._of_rows(dialect, len(records)), values)
+            connection.exec_driver_sql(self._of_rows(connection.dialect, len(records)), values)
 
     def _of_rows(self, dialect: Dialect, rows: int) -> str:
         """Return the one-row INSERT with its group of values repeated; kept: the driver finds it by its text."""
@@ -93,6 +91,17 @@ class PreparedInsert:
             head, _, group = self._one_row.text(dialect).partition(" VALUES ")
             text = self._texts[rows] = f"{head} VALUES {', '.join([group] * rows)}"
         return text
+
+
+class JsonInsert:
+    """PostgreSQL's INSERT of rows by one value: to hand over each value by itself costs the client ten times as much."""
+
+    def __init__(self, table: Table) -> None:
+        self._statement = Prepared(insert_from_json(table))
+
+    def run(self, connection: Connection, rows: Sequence[msgspec.Struct | Mapping[str, Any]]) -> None:
+        """Insert rows, named as the columns are. One text serves any number. Raises: DBAPIError."""
+        connection.exec_driver_sql(self._statement.text(connection.dialect), (_ENCODE(rows).decode(),))
 
 
 def insert_from_json(table: Table) -> Insert:

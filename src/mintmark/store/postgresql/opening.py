@@ -39,3 +39,8 @@ def open_postgresql(url: str) -> Opened:
         None,
         Partitions(engine, slow),
     )
+
+
+def open_session_leadership(url: str) -> SessionLeadership:
+    """Return the leadership of a database. Raises: SettingsError."""
+    return SessionLeadership(open_engine(url))

@@ -9,6 +9,7 @@ from alembic import op
 
 revision: Final = "0001"
 down_revision: Final = None
+oldest_program: Final = "0001"
 
 NAME: Final = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
