@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg
 import pytest
 
 from mintmark.admin.administration import AdministrationError
-from mintmark.admin.copying import Copied, copy_deployment
+from mintmark.admin.copying import Copied, copy_deployment, leading
 from mintmark.protocol.errors import SettingsError, StoreError
 from mintmark.settings import Settings
 from mintmark.store import copying
-from mintmark.store.copying import copy_database, digest_rows, hold, list_portions
-from mintmark.store.opening import open_leadership
+from mintmark.store.copying import copy_database, hold, list_portions, pages
 from mintmark.store.records import Act, IdempotencyRecord, InitialAccessToken, RegistrationRecord, TokenRecord
 from mintmark.store.schema import migrate, place_of, schema_state
 from mintmark.store.sql_store import SqlStore
@@ -102,17 +102,20 @@ def copy_some(source: str, target: str, steps: int) -> bool:
     return True
 
 
-def contents(url: str) -> dict[str, tuple[int, bytes]]:
-    """How many rows each table has, and a digest over them."""
+def contents(url: str) -> dict[str, list[Any]]:
+    """The rows of each table."""
     with place_of(url).looking() as connection:
-        return {f"{one.table.name} {one.condition}": digest_rows(connection, one) for one in list_portions()}
+        return {
+            f"{one.table.name} {one.condition}": [tuple(row) for page in pages(connection, one, None) for row in page]
+            for one in list_portions()
+        }
 
 
 def test_every_table_is_copied_and_none_twice(source: str):
     copied = [portion.table.name for portion in list_portions()]
     assert set(copied) == set(METADATA.tables)
     assert sorted(copied) == sorted([*METADATA.tables, "tenant"])  # msps before their customers
-    assert [name for name, (rows, _) in contents(source).items() if not rows and "checkpoint" not in name] == []
+    assert [name for name, rows in contents(source).items() if not rows and "checkpoint" not in name] == []
 
 
 def test_a_copy_cut_off_again_and_again_comes_to_its_end(source: str, target: str):
@@ -215,7 +218,7 @@ def test_nobody_writes_to_the_source_meanwhile(source: str, target: str, monkeyp
 
 
 def run(deployment: Deployment, source: str, target: str) -> Copied:
-    return asyncio.run(copy_deployment(Settings(state_dir=deployment.state_dir), source, target, quiet))
+    return copy_deployment(Settings(state_dir=deployment.state_dir), source, target, quiet)
 
 
 class TestTheVerb:
@@ -235,7 +238,7 @@ class TestTheVerb:
     def test_another_master_key_copies_nothing(self, own_deployment: Deployment, source: str, target: str):
         other = msgspec.structs.replace(Settings(state_dir=own_deployment.state_dir), master_key="A" * 43)
         with pytest.raises(SettingsError, match="not the master key"):
-            asyncio.run(copy_deployment(other, source, target, quiet))
+            copy_deployment(other, source, target, quiet)
         assert schema_state(target) == "absent"
 
     def test_where_there_is_no_deployment_there_is_nothing_to_copy(
@@ -253,16 +256,3 @@ class TestTheVerb:
         with pytest.raises(StoreError) as refusal:
             run(own_deployment, source, target)
         assert PASSWORD not in str(refusal.value)
-
-
-class leading:  # noqa: N801 - reads as what it does
-    """Lead, as a server does."""
-
-    def __init__(self, url: str) -> None:
-        self._leadership = open_leadership(url)
-
-    def __enter__(self) -> None:
-        assert asyncio.run(self._leadership.try_acquire())
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run(self._leadership.release())

@@ -19,7 +19,7 @@ from tests.postgresql import Postgres
 
 from .conformance_creations import IdempotencyConformance, RegistrationConformance
 from .conformance_life import RenewalConformance, RevocationConformance
-from .samples import NOW, client, digest, slot, tenant, token
+from .samples import client, digest, slot, tenant, token
 
 NEXT = Path(__file__).with_name("next_revision.py")
 STEPS = 40

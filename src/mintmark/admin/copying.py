@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -25,34 +27,42 @@ class Copied(NamedTuple):
     """Of the audit log, as it is in the target."""
 
 
-async def copy_deployment(settings: Settings, source_url: str, target_url: str, tell: Tell) -> Copied:
+def copy_deployment(settings: Settings, source_url: str, target_url: str, tell: Tell) -> Copied:
     """Copy a deployment into an empty database, or go on with such a copy, and verify all of it.
 
     The master key stays what it is: that of the settings has to open both.
 
     Args:
-        tell: hears of the progress, in another thread.
+        tell: hears of the progress.
 
     Raises:
         AdministrationError: there is no deployment, or somebody serves on it.
         SettingsError: a URL, no master key, or another's.
         StoreError: another schema, a target with something else in it, rows that are not the same at the end.
     """
-    source = replace(settings, database_url=source_url)
-    sealed = require_root_key(source)
-    leadership = open_leadership(source_url)
-    if not await leadership.try_acquire():
+    sealed = require_root_key(replace(settings, database_url=source_url))
+    with leading(source_url):
+        rows = copy_database(source_url, target_url, sha256(sealed.encode()).hexdigest(), tell)
+    return Copied(rows, asyncio.run(_verify(replace(settings, database_url=target_url))))
+
+
+@contextmanager
+def leading(url: str) -> Iterator[None]:
+    """Lead, so that no server does. Raises: AdministrationError (one does), StoreUnavailable."""
+    leadership = open_leadership(url)
+    if not asyncio.run(leadership.try_acquire()):
         raise AdministrationError(
-            f"{show_url(source_url)}: a server runs on it; stop every `mintmark serve` there, then copy again"
+            f"{show_url(url)}: a server runs on it; stop every `mintmark serve` there, then copy again"
         )
     try:
-        # Who leads keeps every server that starts now from tending the source; who holds it, from writing.
-        origin = sha256(sealed.encode()).hexdigest()
-        rows = await asyncio.to_thread(copy_database, source_url, target_url, origin, tell)
+        yield
     finally:
-        await leadership.release()
-    administration = await open_deployment(replace(settings, database_url=target_url))
+        asyncio.run(leadership.release())
+
+
+async def _verify(settings: Settings) -> Verdict:
+    administration = await open_deployment(settings)
     try:
-        return Copied(rows, await verify_audit(administration))
+        return await verify_audit(administration)
     finally:
         await administration.store.close()

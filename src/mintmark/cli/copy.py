@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shutil
 import sys
 from typing import Any, Final
@@ -32,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Copy."""
     settings = read_settings(arguments)
     progress = Progress(is_terminal=sys.stdout.isatty())
-    copied = asyncio.run(copy_deployment(settings, arguments.source, arguments.target, progress.tell))
+    copied = copy_deployment(settings, arguments.source, arguments.target, progress.tell)
     print(f"{copied.rows} rows: the same in {show_url(arguments.target)} as in {show_url(arguments.source)}")
     if copied.verdict.fault is not None:
         raise AdministrationError(f"audit log: {copied.verdict.fault.text}; it is so in the source, too")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from hashlib import sha256
+from itertools import zip_longest
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -145,35 +147,35 @@ def copy_portion(ends: Ends, portion: Portion, tell: Tell) -> None:
         tell("copied", portion.table.name, done, total)
 
 
+insert_into: Final = cache(JsonInsert)
+
+
 def add_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows. Raises: DBAPIError."""
     if connection.dialect.name == "postgresql":
-        JsonInsert(table).run(connection, rows)
+        insert_into(table).run(connection, rows)
     else:
         connection.execute(insert(table), rows)
 
 
 def verify_portion(ends: Ends, portion: Portion, tell: Tell) -> int:
-    """Make sure that both ends have the same rows, and return how many. Raises: StoreError, DBAPIError."""
-    here, there = (digest_rows(connection, portion) for connection in (ends.source, ends.target))
-    if here != there:
+    """Make sure that both ends have the same rows, and return how many. Raises: StoreError, DBAPIError.
+
+    They are counted, and a digest is made over all of them in the order of their keys, on both sides.
+    """
+    name, total, rows = portion.table.name, count(ends.source, portion), [0, 0]
+    digests = sha256(), sha256()
+    for both in zip_longest(pages(ends.source, portion, None), pages(ends.target, portion, None), fillvalue=()):
+        for side, page in enumerate(both):
+            rows[side] += len(page)
+            digests[side].update(_ENCODE([tuple(row) for row in page]))
+        tell("verified", name, rows[0], total)
+    if rows[0] != rows[1] or digests[0].digest() != digests[1].digest():
         raise StoreError(
-            f"database {ends.target_place.name}: table {portion.table.name} is not as in the source, which may have"
-            " changed since the copy began; empty the target and copy again"
+            f"database {ends.target_place.name}: table {name} is not as in the source, which may have changed since"
+            " the copy began; empty the target and copy again"
         )
-    rows, _ = here
-    if rows:
-        tell("verified", portion.table.name, rows, rows)
-    return rows
-
-
-def digest_rows(connection: Connection, portion: Portion) -> tuple[int, bytes]:
-    """Return how many rows there are, and a digest over all of them in the order of their keys. Raises: DBAPIError."""
-    rows, digest = 0, sha256()
-    for page in pages(connection, portion, None):
-        rows += len(page)
-        digest.update(_ENCODE([tuple(row) for row in page]))
-    return rows, digest.digest()
+    return rows[0]
 
 
 def pages(connection: Connection, portion: Portion, after: Key | None) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:

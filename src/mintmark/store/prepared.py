@@ -94,7 +94,7 @@ class PreparedInsert:
 
 
 class JsonInsert:
-    """PostgreSQL's INSERT of rows by one value: to hand over each value by itself costs the client ten times as much."""
+    """PostgreSQL's INSERT of rows by one value: to hand each over by itself costs the client ten times as much."""
 
     def __init__(self, table: Table) -> None:
         self._statement = Prepared(insert_from_json(table))
