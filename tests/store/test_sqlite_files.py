@@ -201,7 +201,7 @@ class TestProcesses:
 class TestUpkeep:
     def test_a_purge_visits_the_expired_alone_and_in_the_order_of_the_file(self, path: Path) -> None:
         tables = ("token", "revoked_jwt", "jwt_slot", "idempotency", "initial_access_token")
-        for statement, table in zip(MORTAL, tables, strict=True):
+        for statement, table in zip(MORTAL["sqlite"], tables, strict=True):
             plan = read_plan(path, str(statement.compile(dialect=sqlite.dialect())))
             assert f"SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)" in plan
             assert f"SEARCH {table} USING COVERING INDEX ix_{table}_expires_at (expires_at<?)" in plan

@@ -30,7 +30,7 @@ from mintmark.protocol.secret import Secret
 from mintmark.settings import Settings
 from mintmark.store.chain import GENESIS
 from mintmark.store.records import Act
-from mintmark.store.schema import migrate, peek_fact, schema_state
+from mintmark.store.schema import SchemaState, migrate, peek_fact, schema_state
 from mintmark.store.sql_store import SqlStore
 from mintmark.store.urls import show_url
 
@@ -59,17 +59,34 @@ async def initialize(settings: Settings) -> Administration:
     Raises:
         SettingsError: a database is there and its master key is not, or is another.
     """
+    make_state_dir(settings)
+    is_absent = schema_state(settings.database) == "absent"
+    is_new = is_absent or peek_fact(settings.database, ROOT_KEY_FACT) is None
+    if is_new and not settings.master_key and not settings.key_file.exists():
+        create_master_key(settings.key_file)
+    master_key = _read_master_key(settings)
+    if is_absent:
+        migrate(settings.database)
+    return await _open(settings, master_key)
+
+
+def make_state_dir(settings: Settings) -> None:
+    """Make the folder, for its owner alone, where there is none. Raises: SettingsError."""
     try:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"state_dir {settings.state_dir}: {error.strerror}") from error
-    is_new = schema_state(settings.database) == "absent"
-    if is_new and not settings.master_key and not settings.key_file.exists():
-        create_master_key(settings.key_file)
-    master_key = _read_master_key(settings)
-    if is_new:
-        migrate(settings.database)
-    return await _open(settings, master_key)
+
+
+def migrate_deployment(settings: Settings) -> SchemaState:
+    """Bring the database to this program's schema, creating it where there is none; return how it was before.
+
+    Raises: SettingsError (the URL, the folder), StoreError (another's, a later release's, half of a copy).
+    """
+    make_state_dir(settings)
+    state = schema_state(settings.database)
+    migrate(settings.database)
+    return state
 
 
 async def create_administrator(administration: Administration, issuer: str) -> RegisteredClient | None:
@@ -124,6 +141,19 @@ async def _open_root_key(store: SqlStore, master_key: SealingKey, settings: Sett
     """Open the deployment's root key, or make it in a database without one. Only the right master key opens it."""
     sealed = await store.deployment.find_fact(ROOT_KEY_FACT) or await _make_root_key(store, master_key, settings)
     return _unseal_root_key(sealed, master_key, settings)
+
+
+def require_root_key(settings: Settings) -> str:
+    """Return the sealed root key of a database that is there, having opened it.
+
+    Raises: SettingsError (no master key, or another's), AdministrationError (no deployment).
+    """
+    master_key = _read_master_key(settings)
+    sealed = None if schema_state(settings.database) == "absent" else peek_fact(settings.database, ROOT_KEY_FACT)
+    if sealed is None:
+        raise AdministrationError(f"{show_url(settings.database)}: there is no deployment")
+    _unseal_root_key(sealed, master_key, settings)
+    return sealed
 
 
 def _unseal_root_key(sealed: str, master_key: SealingKey, settings: Settings) -> bytes:

@@ -14,6 +14,8 @@ from mintmark.protocol.errors import MintmarkError, SettingsError
 NOUNS: Final = {
     "serve": "run the server",
     "init": "make the master key and the database",
+    "migrate": "create the database or bring it to this release's schema",
+    "copy": "take a deployment from one database into another",
     "tenant": "create, list, suspend and resume tenants",
     "client": "register clients and manage their secrets",
     "token": "ask any server of any dialect for a token",

@@ -12,11 +12,9 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import Any, Final, TypeVar, cast
 
-from msgspec.structs import astuple
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
@@ -41,7 +39,7 @@ MAX_TRIES: Final = 5
 """Of a batch that other nodes stand in the way of, as no more than chance would have it."""
 CLOSE_WAIT_S: Final = 30.0
 
-ADD_TOKENS: Final = PreparedInsert(insert(TOKEN))
+ADD_TOKENS: Final = PreparedInsert(TOKEN)
 
 
 class Job:
@@ -241,8 +239,7 @@ class GroupCommit:
 def add_tokens(connection: Connection, rows: Sequence[TokenRecord]) -> None:
     """Insert tokens, in statements of up to MAX_ROWS rows. Raises: DBAPIError."""
     for start in range(0, len(rows), MAX_ROWS):
-        chunk = rows[start : start + MAX_ROWS]
-        ADD_TOKENS.run(connection, len(chunk), tuple(chain.from_iterable(map(astuple, chunk))))
+        ADD_TOKENS.run(connection, rows[start : start + MAX_ROWS])
 
 
 def read_error(error: Exception) -> Exception:

@@ -389,9 +389,10 @@ class Upkeep(Protocol):
     async def purge(self, now: int, limit: int) -> int:
         """Remove up to `limit` rows whose `expires_at` is `now` or earlier.
 
-        They are tokens, what is kept of JWTs, and answers kept for an idempotency key.
+        They are tokens, what is kept of JWTs, and answers kept for an idempotency key. Where tokens lie together by
+        their expiry, those of one lot go at once when all have expired, and not before.
 
-        Returns: how many rows are gone, a token and its slot being one.
+        Returns: how many rows are gone, a token and its slot being one; of a lot, about how many.
         """
 
     async def reclaim(self, pages: int, *, keep: int = 0, keep_share: float = 0.0) -> int:

@@ -18,7 +18,7 @@ from mintmark.store.session import Bell, LogKeeper
 from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
 from mintmark.store.sqlite_pages import shrink
 from mintmark.store.sqlite_session import SqliteBlock, SqliteSession
-from mintmark.store.upkeep import Shrink
+from mintmark.store.upkeep import Emptying, Shrink
 from mintmark.store.urls import is_postgresql, require_postgresql
 from mintmark.store.writing import Committing
 
@@ -42,6 +42,7 @@ class Opened(NamedTuple):
     checkpoints: LogKeeper
     blocks: Blocks
     shrink: Shrink | None
+    emptying: Emptying | None
 
 
 def open_database(url: str) -> Opened:
@@ -52,6 +53,16 @@ def open_database(url: str) -> Opened:
     from mintmark.store.postgresql.opening import open_postgresql  # noqa: PLC0415 - its driver is an extra
 
     return open_postgresql(url)
+
+
+def open_leadership(url: str) -> Leadership:
+    """Return the leadership of a database, without a store. Raises: SettingsError."""
+    if not is_postgresql(url):
+        return FileLeadership(database_path(url))
+    require_postgresql()
+    from mintmark.store.postgresql.opening import open_session_leadership  # noqa: PLC0415 - its driver is an extra
+
+    return open_session_leadership(url)
 
 
 def open_sqlite(path: Path) -> Opened:
@@ -73,4 +84,5 @@ def open_sqlite(path: Path) -> Opened:
         Checkpoints(path),
         KeptBlocks(partial(SqliteBlock, path, bell)),
         shrink,
+        None,
     )

@@ -39,7 +39,7 @@ class SqlStore:
         self.idempotency = SqlIdempotency(reader, writing)
         self.registrations = SqlRegistrations(reader, writing)
         self.audit = SqlAudit(reader, opened.slow, writing)
-        self.upkeep = SqlUpkeep(writing, opened.checkpoints, opened.shrink)
+        self.upkeep = SqlUpkeep(writing, opened.checkpoints, opened.shrink, opened.emptying)
         self.leadership = opened.leadership
 
     @classmethod

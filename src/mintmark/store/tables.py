@@ -202,6 +202,7 @@ SITE: Final = Table(
 )
 
 # No foreign key to the client: it would cost every token a look-up, and removing a client an index here.
+# On PostgreSQL it lies in parts by expiry, each with the key and the indexes: see `postgresql.partitions`.
 # The columns stand in the order of `TokenRecord`'s fields.
 TOKEN: Final = Table(
     "token",
@@ -230,7 +231,7 @@ Index(
     postgresql_where=text("family IS NOT NULL"),
 )
 
-# The foreign key holds that no slot ever shows a token that has been deleted.
+# The foreign key, on PostgreSQL a trigger, holds that no slot ever shows a token that has been deleted.
 REUSE_SLOT: Final = Table(
     "reuse_slot",
     METADATA,

@@ -49,7 +49,11 @@ OUR_SIDE: Final = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-SET_BOUNDS: Final = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in BOUNDS.items())
+PLANS: Final = {"enable_seqscan": "off", "jit": "off"}
+"""Each look-up has an index. A plan that was kept from when a table was small must not read it whole now."""
+SET_BOUNDS: Final = "SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', false)" for name, value in {**BOUNDS, **PLANS}.items()
+)
 ONLY_READS: Final = "SET default_transaction_read_only = on"
 
 

@@ -11,6 +11,7 @@ from mintmark.store.postgresql.connection import open_engine
 from mintmark.store.postgresql.lanes import Lanes
 from mintmark.store.postgresql.leadership import SessionLeadership
 from mintmark.store.postgresql.listening import Listener
+from mintmark.store.postgresql.partitions import Partitions
 from mintmark.store.postgresql.reading import PooledReader
 from mintmark.store.postgresql.writing import ServerBlock, ServerSession
 
@@ -29,13 +30,20 @@ def open_postgresql(url: str) -> Opened:
     """Open a database whose schema is current. Raises: SettingsError."""
     engine = open_engine(url)
     listener = Listener(url)
+    slow = PooledReader(engine, threads=1)
     return Opened(
         PooledReader(engine),
-        PooledReader(engine, threads=1),
+        slow,
         Lanes(*(GroupCommit(ServerSession(engine, listener)) for _ in range(2))),
         SessionLeadership(engine),
         listener,
         NoLog(),
         KeptBlocks(partial(ServerBlock, engine, listener)),
         None,
+        Partitions(engine, slow),
     )
+
+
+def open_session_leadership(url: str) -> SessionLeadership:
+    """Return the leadership of a database. Raises: SettingsError."""
+    return SessionLeadership(open_engine(url))

@@ -14,15 +14,19 @@ from mintmark.store.urls import show_url
 
 MIGRATION: Final = 0x6D696E746D696772
 WAIT: Final = f"SELECT pg_advisory_lock({MIGRATION})"
-PATIENT: Final = "SET statement_timeout = '10min'; SET lock_timeout = '10min'"
-"""A migration of much data takes its time."""
+PATIENT: Final = (
+    "SET statement_timeout = '10min'; SET lock_timeout = '10min'; SET idle_in_transaction_session_timeout = '10min'"
+)
+"""A migration of much data, or a copy, takes its time."""
 
 
 class ServerSchema:
     """Implements `schema.SchemaPlace`."""
 
     list_tables = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
-    begin = "BEGIN"
+    # Who waits for a table keeps all others waiting behind him: a migration then rather fails, and is run again.
+    begin = "BEGIN; SET LOCAL lock_timeout = '3s'"
+    begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
     def __init__(self, url: str) -> None:
         """Take a URL. Raises: SettingsError."""
