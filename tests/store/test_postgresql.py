@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 
 from mintmark.protocol.errors import AlreadyExists, SettingsError, StoreError, StoreUnavailable
-from mintmark.store.postgresql import connection as connections
+from mintmark.store.bounds import Bounds
 from mintmark.store.schema import migrate, schema_state
 from mintmark.store.sql_store import SqlStore
 from mintmark.store.upkeep import MORTAL
@@ -269,11 +269,8 @@ class TestTrouble:
             assert await hear(store, before, 5.0) != before
             await store.close()
 
-    async def test_a_lock_that_nobody_gives_back_is_waited_for_no_longer_than_its_bound(
-        self, url: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(connections, "SET_BOUNDS", "SELECT set_config('lock_timeout', '200', false)")
-        store = SqlStore.open(url)
+    async def test_a_lock_that_nobody_gives_back_is_waited_for_no_longer_than_its_bound(self, url: str) -> None:
+        store = SqlStore.open(url, Bounds(lock_timeout_s=0.2))
         with psycopg.connect(url) as foreign:
             foreign.execute("LOCK TABLE token")
             for call in (store.tokens.add([token("late")]), store.tokens.find(digest("late"))):
@@ -314,11 +311,8 @@ class TestTrouble:
             await store._writing.run(lambda connection: raise_state(connection, state))
         await store.tokens.add([token("after")])
 
-    async def test_a_block_that_another_holds_up_too_long_is_refused(
-        self, url: str, monkeypatch: pytest.MonkeyPatch, store: SqlStore
-    ) -> None:
-        monkeypatch.setattr(connections, "SET_BOUNDS", "SELECT set_config('lock_timeout', '200', false)")
-        hasty = SqlStore.open(url)
+    async def test_a_block_that_another_holds_up_too_long_is_refused(self, url: str, store: SqlStore) -> None:
+        hasty = SqlStore.open(url, Bounds(lock_timeout_s=0.2))
         async with store.together() as together:
             await together.tenants.add(tenant(), [])
             with pytest.raises(StoreUnavailable):

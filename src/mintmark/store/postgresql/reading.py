@@ -14,25 +14,30 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
+from mintmark.store.bounds import Bounds
 from mintmark.store.faults import read_fault
-from mintmark.store.postgresql.connection import Link
+from mintmark.store.postgresql.connection import Link, Unanswered
 from mintmark.store.session import OPENED_ELSEWHERE
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
-THREADS: Final = 4
-MAX_WAITING: Final = 1000
-"""Reads that may wait for a thread. Behind so many the answer would come too late to be of use."""
-MAX_WAIT_S: Final = 10.0
+TRIES: Final = 2
+"""The second is for a session that the server ended while nobody used it."""
 
 
 class PooledReader:
-    """Implements `reading.Reader`."""
+    """Implements `reading.Reader`.
 
-    def __init__(self, engine: Engine, *, threads: int = THREADS) -> None:
+    Args:
+        tries: how often a read whose session is lost is begun.
+    """
+
+    def __init__(self, engine: Engine, bounds: Bounds, *, tries: int = TRIES) -> None:
         self._engine = engine
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mintmark-reader")
+        self._bounds = bounds
+        self._tries = tries
+        self._pool = ThreadPoolExecutor(bounds.readers, thread_name_prefix="mintmark-reader")
         self._own = threading.local()
         self._links: list[Link] = []
         self._process = os.getpid()
@@ -48,12 +53,12 @@ class PooledReader:
         """Return what `read` returns, given a connection. Raises: StoreUnavailable, StoreError."""
         if self._process != os.getpid():
             raise StoreError(OPENED_ELSEWHERE)
-        if self._in_hand >= MAX_WAITING:
+        if self._in_hand >= self._bounds.reads_waiting:
             raise StoreUnavailable("too many reads are waiting")
         self._in_hand += 1
         try:
             return await asyncio.wait_for(
-                self._submit(lambda connection: read(connection, *args, **kwargs)), MAX_WAIT_S
+                self._submit(lambda connection: read(connection, *args, **kwargs)), self._bounds.wait_s
             )
         except TimeoutError as error:
             raise StoreUnavailable("PostgreSQL took too long to read") from error
@@ -76,16 +81,14 @@ class PooledReader:
     def _read(self, read: Callable[[Connection], Result]) -> Result:
         """Read; on a connection that turns out to be lost, once again on a new one."""
         link = self._link()
-        try:
-            return read(link.live())
-        except DBAPIError as error:
-            if not link.has_lost(error):
-                raise read_fault(error) from error
-        try:
-            return read(link.live())
-        except DBAPIError as error:
-            link.has_lost(error)
-            raise read_fault(error) from error
+        for tries_left in reversed(range(self._tries)):
+            try:
+                return read(link.live())
+            except DBAPIError as error:
+                is_over = isinstance(error.orig, Unanswered)
+                if not link.has_lost(error) or is_over or not tries_left:
+                    raise read_fault(error) from error
+        raise StoreUnavailable("PostgreSQL was not asked")
 
     def _link(self) -> Link:
         if not hasattr(self._own, "link"):
