@@ -123,12 +123,16 @@ def is_url(url: str) -> bool:
     return all(port.isdigit() or not port for port in ports.split(","))
 
 
-def open_engine(url: str, bounds: Bounds) -> Engine:
-    """Return an engine without a pool: whoever needs a connection keeps it. Raises: SettingsError."""
+def open_engine(url: str, bounds: Bounds, *, prepare_after: int | None = 5) -> Engine:
+    """Return an engine without a pool: whoever needs a connection keeps it. Raises: SettingsError.
+
+    Args:
+        prepare_after: how often a statement is run before the server keeps it in the session; None: it never does.
+    """
     check_url(url)
     return create_engine(
         "postgresql+psycopg://",
-        creator=partial(connect, url, bounds),
+        creator=partial(connect, url, bounds, prepare_threshold=prepare_after),
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,
@@ -137,10 +141,10 @@ def open_engine(url: str, bounds: Bounds) -> Engine:
     )
 
 
-def connect(url: str, bounds: Bounds) -> BoundedConnection:
-    """Return a bounded connection in autocommit. Raises: psycopg.OperationalError."""
+def connect(url: str, bounds: Bounds, **named: Any) -> BoundedConnection:
+    """Return a bounded connection in autocommit. `named`: for the driver. Raises: psycopg.OperationalError."""
     # A URL may say otherwise of these, and is heard.
-    given: dict[str, Any] = {"connect_timeout": bounds.connect_timeout_s, **OUR_SIDE, **conninfo_to_dict(url)}
+    given: dict[str, Any] = {"connect_timeout": bounds.connect_timeout_s, **OUR_SIDE, **conninfo_to_dict(url), **named}
     connection = BoundedConnection.connect(autocommit=True, cursor_factory=QuietCursor, **given)
     connection.patience_s = bounds.statement_timeout_s + SAYS_SO_S
     connection.execute(bounding_statement(bounds))

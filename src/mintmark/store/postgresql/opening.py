@@ -32,7 +32,8 @@ def open_watch(url: str, bounds: Bounds) -> PooledReader:
         wait_s=bounds.look_timeout_s,
         readers=1,
     )
-    return PooledReader(open_engine(url, hasty), hasty, tries=1)
+    # Prepared, it would need the same session again, which a pooler may not give it.
+    return PooledReader(open_engine(url, hasty, prepare_after=None), hasty, tries=1)
 
 
 class NoLog:
