@@ -21,6 +21,8 @@ from mintmark.http.limits import MAX_SENDING_S, BoundedHttpProtocol
 KEEP_ALIVE_S: Final = 75
 BACKLOG: Final = 2048
 TICK_S: Final = 1.0
+ACCEPTED_A_TURN: Final = 16
+"""So often the event loop is given a listening socket: of each it takes one new connection a turn, and turns get long."""
 
 log = structlog.get_logger()
 
@@ -50,7 +52,8 @@ class HttpServer:
         """Begin to accept connections."""
         self._set_date()
         for binding in self._bindings:
-            self._servers.append(await self._listen(binding))
+            again = [binding._replace(socket=binding.socket.dup()) for _ in range(ACCEPTED_A_TURN - 1)]
+            self._servers += [await self._listen(one) for one in (binding, *again)]
         self._ticking = asyncio.create_task(self._tick())
 
     async def _listen(self, binding: Binding) -> asyncio.Server:
