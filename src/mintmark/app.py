@@ -168,12 +168,11 @@ class Application:
         except Exception as error:
             self._is_away = self._is_doubtful = True
             log.error("refresh_failed", error=repr(error))
-        now = time.monotonic()
+            if time.monotonic() > self.known_until:
+                # Nor does a request that began before then, and whose body was slow, use what is known no longer.
+                self.known_until = 0.0
         # Where changes come in a flood, at most half of the time goes into taking them in.
-        self._rests_until = 2 * now - began
-        if now > self.known_until:
-            # Nor does a request that began before it, and whose body was slow, use what is known no longer.
-            self.known_until = 0.0
+        self._rests_until = 2 * time.monotonic() - began
 
     async def refresh(self) -> None:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""

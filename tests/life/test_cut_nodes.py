@@ -1,4 +1,4 @@
-"""A node that cannot learn what has changed goes on for a while, then stops, and goes on by itself when it can again."""
+"""A node that cannot learn what has changed goes on for a while, then stops; when it can again it goes on by itself."""
 
 from __future__ import annotations
 

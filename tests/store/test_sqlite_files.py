@@ -413,6 +413,21 @@ class TestTrouble:
         assert len(refused) in (19, 20)
         await store.close()
 
+    async def test_behind_a_slow_commit_nobody_waits_but_those_who_came_before(self, url: str) -> None:
+        store = SqlStore.open(url, Bounds(slow_after_s=0.2))
+        end = threading.Event()
+        slow = asyncio.create_task(store._writing.run(lambda _: end.wait(30)))
+        early = asyncio.create_task(store.tokens.add([token("early")]))
+        await asyncio.sleep(0.5)
+        with pytest.raises(StoreUnavailable, match="slow"):
+            await asyncio.wait_for(store.tokens.add([token("late")]), 5)
+        end.set()
+        await asyncio.gather(slow, early)
+        await store.tokens.add([token("after")])
+        found = [await store.tokens.find(digest(name)) is not None for name in ("early", "late", "after")]
+        assert found == [True, False, True]
+        await store.close()
+
     async def test_an_error_never_tells_a_digest_or_a_hash(self, store: SqlStore) -> None:
         record = token("a")
         await store.tokens.add([record])

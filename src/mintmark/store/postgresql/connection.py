@@ -162,17 +162,24 @@ def bounding_statement(bounds: Bounds) -> str:
 
 
 class Link:
-    """One connection, used by one thread at a time, that is opened when it is needed and again when it is lost."""
+    """One connection, used by one thread at a time, that is opened when it is needed and again when it is lost.
 
-    def __init__(self, engine: Engine, *, only_reads: bool = False) -> None:
+    Args:
+        tells_of_loss: a connection that was lost while nobody used it is not replaced without a word.
+    """
+
+    def __init__(self, engine: Engine, *, only_reads: bool = False, tells_of_loss: bool = False) -> None:
         self._engine = engine
         self._only_reads = only_reads
+        self._tells_of_loss = tells_of_loss
         self._connection: Connection | None = None
 
     def live(self) -> Connection:
         """Return the connection, opened if need be. Raises: StoreUnavailable."""
         if self._connection is not None and not is_alive(self._connection):
             self.drop()
+            if self._tells_of_loss:
+                raise StoreUnavailable("PostgreSQL: the session has ended")
         if self._connection is None:
             self._connection = self._open()
         return self._connection

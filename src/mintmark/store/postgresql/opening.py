@@ -33,7 +33,7 @@ def open_watch(url: str, bounds: Bounds) -> PooledReader:
         readers=1,
     )
     # Prepared, it would need the same session again, which a pooler may not give it.
-    return PooledReader(open_engine(url, hasty, prepare_after=None), hasty, tries=1)
+    return PooledReader(open_engine(url, hasty, prepare_after=None), hasty, tells_of_loss=True)
 
 
 class NoLog:

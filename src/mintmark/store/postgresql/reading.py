@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -22,21 +22,18 @@ from mintmark.store.session import OPENED_ELSEWHERE
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
-TRIES: Final = 2
-"""The second is for a session that the server ended while nobody used it."""
-
 
 class PooledReader:
     """Implements `reading.Reader`.
 
     Args:
-        tries: how often a read whose session is lost is begun.
+        tells_of_loss: a read whose session is lost fails, and is not begun again in another.
     """
 
-    def __init__(self, engine: Engine, bounds: Bounds, *, tries: int = TRIES) -> None:
+    def __init__(self, engine: Engine, bounds: Bounds, *, tells_of_loss: bool = False) -> None:
         self._engine = engine
         self._bounds = bounds
-        self._tries = tries
+        self._tells_of_loss = tells_of_loss
         self._pool = ThreadPoolExecutor(bounds.readers, thread_name_prefix="mintmark-reader")
         self._own = threading.local()
         self._links: list[Link] = []
@@ -81,18 +78,21 @@ class PooledReader:
     def _read(self, read: Callable[[Connection], Result]) -> Result:
         """Read; on a connection that turns out to be lost, once again on a new one."""
         link = self._link()
-        for tries_left in reversed(range(self._tries)):
-            try:
-                return read(link.live())
-            except DBAPIError as error:
-                is_over = isinstance(error.orig, Unanswered)
-                if not link.has_lost(error) or is_over or not tries_left:
-                    raise read_fault(error) from error
-        raise StoreUnavailable("PostgreSQL was not asked")
+        try:
+            return read(link.live())
+        except DBAPIError as error:
+            is_over = self._tells_of_loss or isinstance(error.orig, Unanswered)
+            if not link.has_lost(error) or is_over:
+                raise read_fault(error) from error
+        try:
+            return read(link.live())
+        except DBAPIError as error:
+            link.has_lost(error)
+            raise read_fault(error) from error
 
     def _link(self) -> Link:
         if not hasattr(self._own, "link"):
-            self._own.link = Link(self._engine, only_reads=True)
+            self._own.link = Link(self._engine, only_reads=True, tells_of_loss=self._tells_of_loss)
             self._links.append(self._own.link)
         link: Link = self._own.link
         return link
