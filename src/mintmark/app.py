@@ -34,6 +34,7 @@ from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.http.asgi import AsgiApp, Mount
 from mintmark.http.proxy import ProxyTrust, parse_networks
 from mintmark.http.router import Router
+from mintmark.http.shedding import Shedding
 from mintmark.metrics.board import Board
 from mintmark.observation import Observation, Watched
 from mintmark.protocol.errors import SettingsError, StoreError
@@ -58,7 +59,12 @@ class Application:
         self._verifier = SecretVerifier(administration.keyed_hash)
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
         self._keys = KeyRing(store.keys, administration.sealing_key, clock)
-        watched = Watched(self._clients, lambda: len(self._served), lambda: self._revision >= 0)
+        watched = Watched(
+            self._clients,
+            lambda: len(self._served),
+            is_loaded=lambda: self._revision >= 0,
+            is_known=lambda: time.monotonic() <= self.known_until,
+        )
         self.observation = Observation(
             settings,
             administration,
@@ -106,6 +112,11 @@ class Application:
         self._sign_of_change = store.deployment.sign_of_change
         self._sign = b""
         self._rests_until = 0.0
+        self._is_away = False
+        self._is_doubtful = False
+        self.known_until = 0.0
+        """Until when what is in memory may be used, on the clock of `time.monotonic`."""
+        self._shedding = Shedding(settings.shed_after_s)
         # A store behind a network is waited for: meanwhile others wait for the same look, and none goes on with what
         # was so before.
         self._one_look = asyncio.Lock()
@@ -121,48 +132,71 @@ class Application:
             outcomes=seen.outcomes,
             observe=seen.observe_request,
             probes=seen.probes,
+            shedding=self._shedding,
             mounts=self._mounts,
         )
 
-    def has_news(self) -> bool:
-        """Tell whether there is something to take in, as far as this shows without a read."""
-        is_news = self._sign_of_change() != self._sign
-        return is_news and time.monotonic() >= self._rests_until
+    async def begin(self) -> None:
+        """Take in what there is at the start. Raises: StoreError, SettingsError."""
+        now = time.monotonic()
+        await self.refresh()
+        self.known_until = now + self._settings.cache_max_age_s
 
-    async def catch_up(self) -> None:
-        """Take in what a sign told of, unless another request has done so meanwhile."""
+    def has_news(self, now: float) -> bool:
+        """Tell whether there is something to take in, as far as this shows without a read.
+
+        Args:
+            now: the moment, on the clock of `time.monotonic`.
+        """
+        return now > self.known_until or (self._sign_of_change() != self._sign and now >= self._rests_until)
+
+    async def catch_up(self, now: float) -> None:
+        """Take in what a sign told of, or what may have changed unseen, unless another has done so meanwhile."""
+        if self._is_away and (self._one_look.locked() or now < self._rests_until):
+            return
         async with self._one_look:
-            if self.has_news():
+            if self.has_news(now):
                 await self._look()
 
     async def _look(self) -> None:
-        """Take in what changed; where that fails, go on with what was so before."""
+        """Take in what changed; where that fails, go on with what was so before, for as long as that is allowed."""
         began = time.monotonic()
         try:
-            await self.refresh()
+            await self._take_in(self._administration.store.deployment.look)
+            self.known_until = began + self._settings.cache_max_age_s
+            self._is_away = False
         except Exception as error:
+            self._is_away = self._is_doubtful = True
             log.error("refresh_failed", error=repr(error))
+            if time.monotonic() > self.known_until:
+                # Nor does a request that began before then, and whose body was slow, use what is known no longer.
+                self.known_until = 0.0
         # Where changes come in a flood, at most half of the time goes into taking them in.
         self._rests_until = 2 * time.monotonic() - began
 
     async def refresh(self) -> None:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""
+        await self._take_in(self._administration.store.deployment.revisions)
+
+    async def _take_in(self, read: Callable[[], Awaitable[tuple[int, int]]]) -> None:
         sign = self._sign_of_change()
         try:
-            await self._take_in()
+            revision, of_issuers = await read()
+            await self._take_in_revision(revision, of_issuers)
         finally:
             # At the end, for whoever comes meanwhile is to wait; also where it failed, for a store that is away is not
             # to be asked again by every request.
             self._sign = sign
 
-    async def _take_in(self) -> None:
-        revision, of_issuers = await self._administration.store.deployment.revisions()
-        if revision == self._revision:
+    async def _take_in_revision(self, revision: int, of_issuers: int) -> None:
+        # A database that was away may be another when it is back, and count from what the first one had not told it.
+        if revision == self._revision and not self._is_doubtful:
             return
         self._clients.forget()
-        if of_issuers != self._of_issuers:
+        if of_issuers != self._of_issuers or self._is_doubtful:
             await self._load_issuers()
         self._revision, self._of_issuers = revision, of_issuers
+        self._is_doubtful = False
 
     async def _load_issuers(self) -> None:
         self._keys.forget()
@@ -206,7 +240,13 @@ class Application:
 
     def follow_changes(self) -> None:
         """Begin to look for changes of other processes, and for what has to be done for all."""
-        works = (self._follow(), self._tend(), self._recording.run(), self.observation.pulse.run())
+        works = (
+            self._follow(),
+            self._tend(),
+            self._recording.run(),
+            self.observation.pulse.run(),
+            self._shedding.watch(),
+        )
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _follow(self) -> None:
@@ -294,5 +334,5 @@ async def build_application(
         SettingsError, StoreError.
     """
     application = Application(settings, administration, board=board or Board(1), number=number)
-    await application.refresh()
+    await application.begin()
     return application

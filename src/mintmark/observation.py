@@ -50,6 +50,8 @@ class Watched(NamedTuple):
     clients: ClientDirectory
     count_tenants: Callable[[], int]
     is_loaded: Callable[[], bool]
+    is_known: Callable[[], bool]
+    """Whether what is in memory may be used."""
 
 
 async def count_no_secrets(administration: Administration) -> Mapping[str, int]:
@@ -88,6 +90,7 @@ class Observation:
             {
                 "tenants_not_loaded": self._has_tenants,
                 "writer_ended": self._has_writer,
+                "out_of_date": self._is_known,
                 "database_unreadable": self._can_read,
             },
         )
@@ -175,9 +178,12 @@ class Observation:
     async def _has_writer(self) -> bool:
         return self._administration.store.writer.is_alive
 
+    async def _is_known(self) -> bool:
+        return self._watched.is_known()
+
     async def _can_read(self) -> bool:
         try:
-            await self._administration.store.deployment.revision()
+            await self._administration.store.deployment.look()
         except StoreError:
             return False
         return True

@@ -52,6 +52,28 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Registered clients kept in each process's memory, at some 0.7 KB each."""
     refresh_interval_s: float = 0.5
     """Seconds between looks for changes that another process made."""
+    refresh_timeout_s: float = 1.0
+    """Seconds after which such a look is given up."""
+    cache_max_age_s: float = 30.0
+    """Seconds for which a process answers from memory when it cannot learn what has changed; 0: it looks each time."""
+    shed_after_s: float = 0.1
+    """Seconds that a request may wait for those before it; a later one is answered 503 at once."""
+    database_connect_timeout_s: int = 5
+    """Seconds to connect to PostgreSQL, where the URL does not say otherwise."""
+    database_statement_timeout_s: float = 10.0
+    """Seconds that one statement of PostgreSQL may take."""
+    database_lock_timeout_s: float = 9.0
+    """Seconds of them for a lock that another node holds."""
+    database_readers: int = 4
+    """Reads of PostgreSQL at the same time, in each process; each has a connection."""
+    database_reads_waiting: int = 1000
+    """Reads that may wait in a process; the next one is refused."""
+    database_writes_waiting: int = 2000
+    """Writes that may wait in a process, in each queue; the next one is refused."""
+    database_wait_s: float = 10.0
+    """Seconds that a write may wait to be begun, and a read to be done."""
+    database_slow_after_s: float = 1.0
+    """Seconds of one commit after which writes that come meanwhile are refused."""
     failures_per_client: int = 20
     """Failed authentications a minute that one caller may make for one client."""
     failures_per_source: int = 200
@@ -188,6 +210,25 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ("workers", 1 <= settings.workers <= 512, "from 1 to 512"),
         ("client_cache_size", settings.client_cache_size >= 1, "1 or more"),
         ("refresh_interval_s", 0.05 <= settings.refresh_interval_s <= 60, "from 0.05 to 60 seconds"),
+        ("refresh_timeout_s", 0.05 <= settings.refresh_timeout_s <= 60, "from 0.05 to 60 seconds"),
+        ("cache_max_age_s", 0 <= settings.cache_max_age_s <= 86_400, "from 0 to 86400 seconds"),
+        ("shed_after_s", 0.01 <= settings.shed_after_s <= 60, "from 0.01 to 60 seconds"),
+        ("database_connect_timeout_s", 2 <= settings.database_connect_timeout_s <= 300, "from 2 to 300 seconds"),
+        (
+            "database_statement_timeout_s",
+            0.1 <= settings.database_statement_timeout_s <= 600,
+            "from 0.1 to 600 seconds",
+        ),
+        (
+            "database_lock_timeout_s",
+            0.1 <= settings.database_lock_timeout_s <= settings.database_statement_timeout_s,
+            f"from 0.1 seconds to database_statement_timeout_s, {settings.database_statement_timeout_s:g}",
+        ),
+        ("database_readers", 1 <= settings.database_readers <= 64, "from 1 to 64"),
+        ("database_reads_waiting", 1 <= settings.database_reads_waiting <= 100_000, "from 1 to 100000"),
+        ("database_writes_waiting", 1 <= settings.database_writes_waiting <= 100_000, "from 1 to 100000"),
+        ("database_wait_s", 0.1 <= settings.database_wait_s <= 600, "from 0.1 to 600 seconds"),
+        ("database_slow_after_s", 0.05 <= settings.database_slow_after_s <= 600, "from 0.05 to 600 seconds"),
         ("failures_per_client", settings.failures_per_client >= 1, "1 or more"),
         ("failures_per_source", settings.failures_per_source >= 1, "1 or more"),
         ("shutdown_delay_s", 0 <= settings.shutdown_delay_s <= 3600, "from 0 to 3600 seconds"),

@@ -28,6 +28,7 @@ from mintmark.grants.rules import parse_rules
 from mintmark.protocol.errors import SettingsError
 from mintmark.protocol.secret import Secret
 from mintmark.settings import Settings
+from mintmark.store.bounds import Bounds
 from mintmark.store.chain import GENESIS
 from mintmark.store.records import Act
 from mintmark.store.schema import SchemaState, migrate, peek_fact, schema_state
@@ -127,7 +128,7 @@ async def _open(settings: Settings, master_key: SealingKey) -> Administration:
         if sealed is not None:
             _unseal_root_key(sealed, master_key, settings)
         migrate(settings.database)
-    store = SqlStore.open(settings.database)
+    store = SqlStore.open(settings.database, read_bounds(settings))
     try:
         root_key = await _open_root_key(store, master_key, settings)
     except BaseException:
@@ -135,6 +136,21 @@ async def _open(settings: Settings, master_key: SealingKey) -> Administration:
         raise
     keys = SealingKey(root_key), KeyedHash(root_key), AuditKey(root_key)
     return Administration(store, *keys, dialects, rules, time.time)
+
+
+def read_bounds(settings: Settings) -> Bounds:
+    """Return the bounds of a store, as the settings name them."""
+    return Bounds(
+        connect_timeout_s=settings.database_connect_timeout_s,
+        statement_timeout_s=settings.database_statement_timeout_s,
+        lock_timeout_s=settings.database_lock_timeout_s,
+        readers=settings.database_readers,
+        reads_waiting=settings.database_reads_waiting,
+        writes_waiting=settings.database_writes_waiting,
+        wait_s=settings.database_wait_s,
+        slow_after_s=settings.database_slow_after_s,
+        look_timeout_s=settings.refresh_timeout_s,
+    )
 
 
 async def _open_root_key(store: SqlStore, master_key: SealingKey, settings: Settings) -> bytes:
@@ -192,7 +208,7 @@ async def reseal(settings: Settings, new_key_file: Path) -> None:
     Raises:
         SettingsError: the present master key is not the deployment's, or the new one cannot be read or written.
     """
-    store = SqlStore.open(settings.database)
+    store = SqlStore.open(settings.database, read_bounds(settings))
     try:
         root_key = await _open_root_key(store, _read_master_key(settings), settings)
         new_key = _read_or_create(new_key_file)

@@ -137,6 +137,6 @@ READINGS: Final[tuple[tuple[type[Exception], Callable[[Any], Refusal]], ...]] = 
     (Malformed, _invalid),
     (AdministrationError, _invalid),
     (SettingsError, _invalid),
-    (StoreUnavailable, lambda _: Refusal("unavailable")),
+    (StoreUnavailable, lambda _: Refusal("unavailable", headers=(("retry-after", "5"),))),
 )
 """The errors of the verbs and the store, the finer ones first, and what is answered."""

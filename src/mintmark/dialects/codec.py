@@ -64,7 +64,7 @@ UNLISTED: Mapping[int, str] = {
 }
 """What a refusal in an unlisted form means by its status alone; with any other status, `server_error`."""
 UNAUTHORIZED = 401
-RETRY_AFTER_S = {"temporarily_unavailable": "5", "too_many_attempts": "60"}
+RETRY_AFTER_S = {"temporarily_unavailable": "5", "overloaded": "1", "too_many_attempts": "60"}
 
 
 class Dialect:

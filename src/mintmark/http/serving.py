@@ -14,9 +14,10 @@ import structlog
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from mintmark.http.accepting import Acceptor
 from mintmark.http.asgi import Message, Receive, Send
 from mintmark.http.capacity import Capacity
-from mintmark.http.limits import MAX_SENDING_S, BoundedHttpProtocol
+from mintmark.http.limits import BoundedHttpProtocol
 
 KEEP_ALIVE_S: Final = 75
 BACKLOG: Final = 2048
@@ -43,17 +44,19 @@ class HttpServer:
         self._bindings = bindings
         self._state = ServerState()
         self._capacity = Capacity()
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
         self._ticking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to accept connections."""
         self._set_date()
         for binding in self._bindings:
-            self._servers.append(await self._listen(binding))
+            acceptor = self._listen(binding)
+            acceptor.start()
+            self._acceptors.append(acceptor)
         self._ticking = asyncio.create_task(self._tick())
 
-    async def _listen(self, binding: Binding) -> asyncio.Server:
+    def _listen(self, binding: Binding) -> Acceptor:
         config = Config(
             binding.app,
             http=BoundedHttpProtocol,
@@ -66,18 +69,17 @@ class HttpServer:
             timeout_keep_alive=KEEP_ALIVE_S,
         )
         config.load()
-        return await asyncio.get_running_loop().create_server(
+        binding.socket.listen(BACKLOG)
+        return Acceptor(
+            binding.socket,
+            binding.tls,
             lambda: BoundedHttpProtocol(config, self._state, {}, capacity=self._capacity),
-            sock=binding.socket,
-            ssl=binding.tls,
-            backlog=BACKLOG,
-            ssl_handshake_timeout=MAX_SENDING_S if binding.tls else None,
         )
 
     async def stop(self, grace_s: float) -> None:
         """Accept no more, finish what is in hand within `grace_s` seconds, then close what is left."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for connection in list(self._state.connections):
             connection.shutdown()
         deadline = time.monotonic() + grace_s

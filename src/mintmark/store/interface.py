@@ -332,6 +332,12 @@ class DeploymentStore(Protocol):
     async def revisions(self) -> tuple[int, int]:
         """Return the revision, and what it was at the last change of a tenant or key."""
 
+    async def look(self) -> tuple[int, int]:
+        """Return the revisions as they are from now on, or fail soon: also where the network swallows all.
+
+        Once the database was away, or its place taken by another, it fails once at least.
+        """
+
     def sign_of_change(self) -> bytes:
         """Return what is another after such a change has returned, in every process; it costs no read.
 

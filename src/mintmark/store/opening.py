@@ -10,10 +10,11 @@ from typing import NamedTuple, Protocol
 from mintmark.store.batching import GroupCommit
 from mintmark.store.bell import FileBell
 from mintmark.store.blocks import Blocks, KeptBlocks
+from mintmark.store.bounds import Bounds
 from mintmark.store.checkpoints import Checkpoints
 from mintmark.store.interface import Leadership, Writer
 from mintmark.store.leadership import FileLeadership
-from mintmark.store.reading import InlineReader, Reader, ThreadReader
+from mintmark.store.reading import FileReader, InlineReader, Reader, ThreadReader
 from mintmark.store.session import Bell, LogKeeper
 from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
 from mintmark.store.sqlite_pages import shrink
@@ -36,6 +37,8 @@ class Opened(NamedTuple):
     reader: Reader
     slow: Reader
     """For reads that may take long."""
+    watch: Reader
+    """For looks whether anything has changed, and whether the database is there."""
     commit: Committer
     leadership: Leadership
     bell: Bell
@@ -45,14 +48,14 @@ class Opened(NamedTuple):
     emptying: Emptying | None
 
 
-def open_database(url: str) -> Opened:
+def open_database(url: str, bounds: Bounds) -> Opened:
     """Open a database whose schema is current. Raises: SettingsError, StoreError, StoreUnavailable."""
     if not is_postgresql(url):
-        return open_sqlite(database_path(url))
+        return open_sqlite(database_path(url), bounds)
     require_postgresql()
     from mintmark.store.postgresql.opening import open_postgresql  # noqa: PLC0415 - its driver is an extra
 
-    return open_postgresql(url)
+    return open_postgresql(url, bounds)
 
 
 def open_leadership(url: str) -> Leadership:
@@ -65,19 +68,21 @@ def open_leadership(url: str) -> Leadership:
     return open_session_leadership(url)
 
 
-def open_sqlite(path: Path) -> Opened:
+def open_sqlite(path: Path, bounds: Bounds) -> Opened:
     """Open the file. Raises: SettingsError, StoreError, StoreUnavailable."""
     with ExitStack() as opened:
         lock = opened.enter_context(closing(WriteLock(path)))
         connection = opened.enter_context(open_writer(path, lock))
         reader = opened.enter_context(closing(InlineReader(open_connection(path, "rw"))))
+        watch = opened.enter_context(closing(FileReader(open_connection(path, "rw"), path)))
         slow = opened.enter_context(closing(ThreadReader(open_connection(path, "rw"))))
         bell = opened.enter_context(closing(FileBell(path)))
         opened.pop_all()
-    commit = GroupCommit(SqliteSession(connection, lock, bell))
+    commit = GroupCommit(SqliteSession(connection, lock, bell), bounds)
     return Opened(
         reader,
         slow,
+        watch,
         commit,
         FileLeadership(path),
         bell,

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from mintmark.store.audit import SqlAudit
 from mintmark.store.blocks import Parts
+from mintmark.store.bounds import Bounds
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
 from mintmark.store.idempotency import SqlIdempotency
@@ -35,7 +36,7 @@ class SqlStore:
         self.sites = SqlSites(reader, writing)
         self.keys = SqlKeys(reader, writing)
         self.tokens = SqlTokens(reader, writing)
-        self.deployment = SqlDeployment(reader, writing, opened.bell)
+        self.deployment = SqlDeployment(reader, writing, opened.bell, opened.watch)
         self.idempotency = SqlIdempotency(reader, writing)
         self.registrations = SqlRegistrations(reader, writing)
         self.audit = SqlAudit(reader, opened.slow, writing)
@@ -43,16 +44,17 @@ class SqlStore:
         self.leadership = opened.leadership
 
     @classmethod
-    def open(cls, url: str) -> SqlStore:
+    def open(cls, url: str, bounds: Bounds | None = None) -> SqlStore:
         """Open a database whose schema is current.
 
         Args:
             url: `sqlite:////absolute/path`, `sqlite:///relative/path` or `postgresql://user@host/name`.
+            bounds: None: the usual ones.
 
         Raises: SettingsError (URL, directory, not a database), StoreError (another schema), StoreUnavailable.
         """
         check_current(url)
-        opened = open_database(url)
+        opened = open_database(url, bounds or Bounds())
         return cls(opened, Writing(opened.commit))
 
     @property
@@ -90,4 +92,5 @@ class SqlStore:
         await self._opened.leadership.release()
         self._opened.reader.close()
         self._opened.slow.close()
+        self._opened.watch.close()
         self._opened.bell.close()

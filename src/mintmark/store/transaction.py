@@ -25,7 +25,7 @@ from mintmark.store.session import REGISTRATIONS, Turn
 Result = TypeVar("Result")
 
 MAX_HELD_S: Final = 8.0
-"""Others give up after ten seconds; see `batching.MAX_WAIT_S`."""
+"""Others give up after ten seconds; see `Bounds.wait_s`."""
 
 Do = Callable[[Callable[[], Any]], Awaitable[Any]]
 Take = Callable[[Sequence[Turn]], None]

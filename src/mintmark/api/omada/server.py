@@ -89,6 +89,8 @@ class OpenApi:
             name = "unavailable" if isinstance(error, StoreUnavailable) else "general_error"
             log.error("open_api_failed", correlation_id=correlation_id, path=scope["path"], exc_info=True)
         response = write_envelope(refuse(name), CODES[name].status, correlation_id)
+        if name == "unavailable":
+            response = response.with_headers((b"retry-after", b"5"))
         # What is left of a body that is too large is not read.
         return response.with_headers((b"connection", b"close")) if name == "body_too_large" else response
 
