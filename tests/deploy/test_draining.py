@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mintmark.http.listeners import refuse_newcomers, take_newcomers, wait_in_queue
 from tests.cli.running import Serving
 from tests.deploy.load import plain, running_load
 from tests.endpoints.deployments import Deployment
@@ -77,8 +78,23 @@ def test_connections_on_which_nothing_comes_do_not_delay_the_end(own_deployment:
         kept.close()
 
 
+def test_connections_that_wait_to_be_accepted_at_the_end_are_answered(own_deployment: Deployment):
+    with Server(own_deployment.state_dir) as server:
+        assert server.send(REQUEST).status == 200
+        server.process.send_signal(signal.SIGSTOP)
+        waiting = [server.connect() for _ in range(50)]
+        for one in waiting:
+            one.sendall(OCTETS)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGCONT)
+        assert [receive_all(one)[:12] for one in waiting] == [b"HTTP/1.1 200"] * 50
+        for one in waiting:
+            one.close()
+        assert server.process.wait(PATIENCE_S) == 0
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_connection_is_refused_or_answered_and_never_lost(own_deployment: Deployment, workers: str):
+def test_a_new_connection_is_answered_or_refused_and_never_lost(own_deployment: Deployment, workers: str):
     with Server(own_deployment.state_dir, "--workers", workers) as server:
         with running_load() as load:
             for number in range(8):
@@ -89,6 +105,20 @@ def test_a_connection_is_refused_or_answered_and_never_lost(own_deployment: Depl
             time.sleep(0.1)
         outcomes = {outcome for counted in load.outcomes.values() for outcome in counted}
         assert outcomes == {200, "refused"}
+
+
+def test_a_socket_that_refuses_newcomers_queues_none_of_them_and_can_take_them_again():
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as before, socket.socket() as after:
+        before.connect(listening.getsockname())
+        refuse_newcomers(listening)
+        after.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            after.connect(listening.getsockname())
+        listening.accept()[0].close()
+        assert not wait_in_queue([listening])
+        take_newcomers(listening)
+        socket.create_connection(listening.getsockname(), PATIENCE_S).close()
+        assert wait_in_queue([listening])
 
 
 def test_a_worker_that_has_ended_keeps_no_connection_waiting_while_another_finishes(own_deployment: Deployment):
@@ -122,16 +152,21 @@ def wait_until_refused(server: Server) -> None:
 
 def test_a_worker_that_was_stopped_alone_leaves_a_socket_that_takes_connections(own_deployment: Deployment):
     with Server(own_deployment.state_dir, "--workers", "2") as server:
-        children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
-        first = children.read_text().split()
-        os.kill(int(first[0]), signal.SIGTERM)
-        deadline = time.monotonic() + PATIENCE_S
-        while len(children.read_text().split()) < 2 or children.read_text().split() == first:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        began = time.monotonic()
+        first = wait_for_workers(server)
+        os.kill(first[0], signal.SIGTERM)
+        wait_for_workers(server, other_than=first)
         assert [server.send(REQUEST).status for _ in range(30)] == [200] * 30
-        assert time.monotonic() - began < PATIENCE_S
+
+
+def wait_for_workers(server: Server, other_than: list[int] | None = None) -> list[int]:
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        found = [int(pid) for pid in children.read_text().split()]
+        if len(found) == 2 and found != other_than:
+            return found
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

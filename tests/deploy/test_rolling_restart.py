@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
