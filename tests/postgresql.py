@@ -113,6 +113,12 @@ class Postgres:
     def start(self) -> None:
         self.process = self._start()
 
+    def become_standby(self) -> None:
+        """Start again as a server that only follows another; there is none."""
+        self.stop()
+        (self._folder / "data" / "standby.signal").touch()
+        self.start()
+
     def remove(self) -> None:
         self._end(signal.SIGQUIT)
         shutil.rmtree(self._folder, ignore_errors=True)

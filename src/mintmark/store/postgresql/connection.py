@@ -44,6 +44,7 @@ BOUNDS: Final = {
 OUR_SIDE: Final = {
     "connect_timeout": CONNECT_TIMEOUT_S,
     "application_name": "mintmark",
+    "client_encoding": "utf8",
     "tcp_user_timeout": UNANSWERED_MS,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
