@@ -85,7 +85,10 @@ def mode(name: str, bits: int) -> Callable[[Path], None]:
 
 
 def write(name: str, text: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_text(text) and None
+    def change(folder: Path) -> None:
+        (folder / name).write_text(text)
+
+    return change
 
 
 FAULTS: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
@@ -238,7 +241,7 @@ def test_a_user_who_is_not_the_owner_is_told_whose_the_files_are(folder: Path, b
 @pytest.fixture(scope="module")
 def sound() -> Iterator[Postgres]:
     """A server as it comes, with few connections."""
-    yield from run_postgres(max_connections="50")
+    yield from run_postgres(max_connections="50", wal_retrieve_retry_interval="100ms")
 
 
 @pytest.fixture
@@ -323,5 +326,6 @@ def test_a_database_that_is_away_is_told_of_without_its_password(tmp_path: Path)
 
 def test_a_standby_is_told_of(on_server, sound: Postgres):
     folder, settings = on_server
+    sound.set("fsync", "off")  # its end then takes no time
     sound.become_standby()
     assert "this is a standby" in found(consult(folder, **settings), "fail", "role")[0]

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -55,17 +56,21 @@ def wait_until_unready(server: Server) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("before", [0, 10, len(OCTETS) - 1], ids=["nothing", "half a line", "all but an octet"])
-def test_a_request_that_is_on_its_way_at_the_end_is_answered(own_deployment: Deployment, before: int):
-    with Server(own_deployment.state_dir) as server, server.connect() as connection:
-        connection.sendall(OCTETS[:before])
+def test_requests_that_are_on_their_way_at_the_end_are_answered(own_deployment: Deployment):
+    """Of one nothing has come yet, of another half a line, of the third all but an octet."""
+    with Server(own_deployment.state_dir) as server, ExitStack() as opened:
+        begun = {before: opened.enter_context(server.connect()) for before in (0, 10, len(OCTETS) - 1)}
+        for before, connection in begun.items():
+            connection.sendall(OCTETS[:before])
         time.sleep(0.1)
         server.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
-        connection.sendall(OCTETS[before:])
-        answer = receive_all(connection)
-        assert answer.startswith(b"HTTP/1.1 200 ")
-        assert b"\r\nconnection: close\r\n" in answer
+        for before, connection in begun.items():
+            connection.sendall(OCTETS[before:])
+        for connection in begun.values():
+            answer = receive_all(connection)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"\r\nconnection: close\r\n" in answer
 
 
 def test_connections_on_which_nothing_comes_do_not_delay_the_end(own_deployment: Deployment):
@@ -93,9 +98,8 @@ def test_connections_that_wait_to_be_accepted_at_the_end_are_answered(own_deploy
         assert server.process.wait(PATIENCE_S) == 0
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_new_connection_is_answered_or_refused_and_never_lost(own_deployment: Deployment, workers: str):
-    with Server(own_deployment.state_dir, "--workers", workers) as server:
+def test_a_new_connection_is_answered_or_refused_and_never_lost(own_deployment: Deployment):
+    with Server(own_deployment.state_dir, "--workers", "2") as server:
         with running_load() as load:
             for number in range(8):
                 load.add(str(number), plain(server.port), keeps=False)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import select
 import socket
 import ssl
 import struct
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import ip_address
@@ -133,8 +133,8 @@ def refuse_newcomers(listening: socket.socket) -> None:
 
     The kernel answers nothing meanwhile: a caller asks again after a second, and finds the socket closed.
     """
-    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in DROP_SYN))
-    described = struct.pack("HP", len(DROP_SYN), ctypes.addressof(program))
+    program = array("B", b"".join(struct.pack("HBBI", *step) for step in DROP_SYN))
+    described = struct.pack("HP", len(DROP_SYN), program.buffer_info()[0])
     # Where there is no such filter, connections that come between the last look and the close are reset.
     with suppress(OSError):
         listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, described)
