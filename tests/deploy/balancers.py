@@ -45,6 +45,10 @@ class Balancer(NamedTuple):
     certificate: Path
     folder: Path
 
+    @property
+    def log(self) -> str:
+        return (self.folder / "balancer.log").read_text()
+
     def wait_for_nodes(self) -> None:
         """Wait until HAProxy sends requests to both. nginx looks by itself when it sends one."""
         deadline = time.monotonic() + PATIENCE_S

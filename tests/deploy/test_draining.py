@@ -173,17 +173,18 @@ def wait_for_workers(server: Server, other_than: list[int] | None = None) -> lis
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_systemd_is_told_of_readiness_and_of_the_end(own_deployment: Deployment, tmp_path: Path, workers: str):
+def test_systemd_is_told_of_readiness_and_of_the_end_once(own_deployment: Deployment, tmp_path: Path):
+    """By the parent. A server of one process is started as systemd does it in `test_packaging`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(PATIENCE_S)
         environment = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
         url = f"http://127.0.0.1:{find_free_port()}"
-        with Serving(
-            "--listen", url, "--workers", workers, cwd=own_deployment.state_dir.parent, env=environment
-        ) as one:
+        with Serving("--listen", url, "--workers", "2", cwd=own_deployment.state_dir.parent, env=environment) as one:
             assert systemd.recv(100) == b"READY=1"
             one.process.send_signal(signal.SIGTERM)
             assert systemd.recv(100) == b"STOPPING=1"
             assert one.wait() == 0
+        systemd.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)

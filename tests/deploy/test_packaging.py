@@ -17,7 +17,7 @@ from tests.architecture.source_code import ROOT
 from tests.cli.running import MINTMARK, command_environment
 from tests.deploy.balancers import DEPLOY
 from tests.endpoints.deployments import Deployment
-from tests.endpoints.servers import PATIENCE_S, find_free_port
+from tests.endpoints.servers import PATIENCE_S, Server, find_free_port
 
 PROGRAM = "/opt/mintmark/bin/mintmark"
 UNIT = (DEPLOY / "mintmark.service").read_text("utf-8")
@@ -38,7 +38,7 @@ def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path):
     done = subprocess.run([analyze, "verify", unit], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert unit.name not in done.stderr
-    judged = [analyze, "security", "--offline=true", "--threshold=20", "--no-pager", unit]
+    judged: list[str | Path] = [analyze, "security", "--offline=true", "--threshold=20", "--no-pager", unit]
     done = subprocess.run(judged, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -75,6 +75,7 @@ def test_the_units_command_runs_as_the_unit_has_it(own_deployment: Deployment, t
         ) as process:
             assert systemd.recv(100) == b"READY=1"
             process.terminate()
+            assert systemd.recv(100) == b"STOPPING=1"
             assert process.wait(PATIENCE_S) == 0
 
 
@@ -98,20 +99,12 @@ def test_the_image_names_no_index_runs_as_nobody_special_and_checks_its_locks():
     assert re.findall(r"^VOLUME (.*)$", CONTAINER, re.MULTILINE) == re.findall(r"MINTMARK_STATE_DIR=(\S+)", CONTAINER)
 
 
-def test_the_images_probe_tells_a_ready_server_from_one_that_is_not(tmp_path: Path, own_deployment: Deployment):
+def test_the_images_probe_tells_a_ready_server_from_one_that_is_not(server: Server):
     [probe] = re.findall(r'CMD \["python", "-c", "(.*)"\]', CONTAINER)
-    port = find_free_port()
-    command = [sys.executable, "-c", probe.replace("9464", str(port))]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
-    with subprocess.Popen(
-        [MINTMARK, "serve", "--listen", f"http://127.0.0.1:{find_free_port()}"],
-        cwd=own_deployment.state_dir.parent,
-        env=command_environment({"MINTMARK_METRICS_LISTEN": f"http://127.0.0.1:{port}"}),
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert any("Ctrl-C" in line for line in process.stdout)
-        assert subprocess.run(command, check=False).returncode == 0
-        process.terminate()
-        assert process.wait(PATIENCE_S) == 0
+    codes = [
+        subprocess.run(
+            [sys.executable, "-c", probe.replace("9464", str(port))], capture_output=True, check=False
+        ).returncode
+        for port in (server.port, find_free_port())
+    ]
+    assert codes == [0, 1]
