@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mintmark.http.listeners import refuse_newcomers, take_newcomers, wait_in_queue
+from mintmark.http.systemd import tell_systemd
 from tests.cli.running import Serving
 from tests.deploy.load import plain, running_load
 from tests.endpoints.deployments import Deployment
@@ -111,8 +112,15 @@ def test_a_new_connection_is_answered_or_refused_and_never_lost(own_deployment: 
         assert outcomes == {200, "refused"}
 
 
-def test_a_socket_that_refuses_newcomers_queues_none_of_them_and_can_take_them_again():
-    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as before, socket.socket() as after:
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_a_socket_that_refuses_newcomers_queues_none_of_them_and_can_take_them_again(family: int, host: str):
+    if not can_bind(family, host):
+        pytest.skip("no IPv6 here")
+    with (
+        socket.create_server((host, 0), family=family) as listening,
+        socket.socket(family) as before,
+        socket.socket(family) as after,
+    ):
         before.connect(listening.getsockname())
         refuse_newcomers(listening)
         after.settimeout(0.2)
@@ -121,8 +129,17 @@ def test_a_socket_that_refuses_newcomers_queues_none_of_them_and_can_take_them_a
         listening.accept()[0].close()
         assert not wait_in_queue([listening])
         take_newcomers(listening)
-        socket.create_connection(listening.getsockname(), PATIENCE_S).close()
+        socket.create_connection(listening.getsockname()[:2], PATIENCE_S).close()
         assert wait_in_queue([listening])
+
+
+def can_bind(family: int, host: str) -> bool:
+    try:
+        with socket.socket(family) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True
 
 
 def test_a_worker_that_has_ended_keeps_no_connection_waiting_while_another_finishes(own_deployment: Deployment):
@@ -171,6 +188,15 @@ def wait_for_workers(server: Server, other_than: list[int] | None = None) -> lis
             return found
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_systemds_socket_may_have_an_abstract_name(monkeypatch: pytest.MonkeyPatch):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(f"\0mintmark-{os.getpid()}")
+        systemd.settimeout(PATIENCE_S)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@mintmark-{os.getpid()}")
+        tell_systemd("READY=1")
+        assert systemd.recv(100) == b"READY=1"
 
 
 def test_systemd_is_told_of_readiness_and_of_the_end_once(own_deployment: Deployment, tmp_path: Path):

@@ -114,7 +114,7 @@ class HttpServer:
             refuse_newcomers(one)
         await asyncio.sleep(HANDSHAKE_S)
         while wait_in_queue(sockets) and time.monotonic() < deadline:
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
 
     def _close_idle(self) -> None:
         now = asyncio.get_running_loop().time()
