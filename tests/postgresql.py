@@ -133,6 +133,12 @@ class Postgres:
         for pid in (own, *map(int, children.read_text().split())):
             os.kill(pid, how)
 
+    def become_standby(self) -> None:
+        """Start again as a server that only follows another; there is none."""
+        self.stop()
+        (self._folder / "data" / "standby.signal").touch()
+        self.start()
+
     def remove(self) -> None:
         self._end(signal.SIGQUIT)
         shutil.rmtree(self._folder, ignore_errors=True)

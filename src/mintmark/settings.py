@@ -21,6 +21,8 @@ ENVIRONMENT_PREFIX: Final = "MINTMARK_"
 SERVICE_VARIABLE: Final = re.compile(r"MINTMARK_(SERVICE_.*|PORT|PORT_.*)")
 """What Kubernetes puts into every container beside a Service named mintmark: none of it is ours."""
 SETTINGS_FILE: Final = Path("mintmark.toml")
+FILE_VARIABLE: Final = "MINTMARK_SETTINGS"
+"""Names the file, as `--settings` does."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,7 +33,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     database_url: str = ""
     """`sqlite:///path`, or `postgresql://user@host/name`; empty: mintmark.db in state_dir."""
     master_key: str = ""
-    """The master key itself, 32 octets in base64url: for the environment, not for a file."""
+    """The master key itself, 32 octets in base64url: in the environment alone, refused in a file."""
     master_key_file: Path | None = None
     """File that holds the master key; left out: master.key in state_dir."""
     listen: tuple[str, ...] = ("http://127.0.0.1:8080",)
@@ -143,7 +145,7 @@ def load_settings(
     """Read the settings.
 
     Args:
-        file: a TOML file; None: `mintmark.toml` here, if it is there.
+        file: a TOML file; None: the one that the environment names, or `mintmark.toml` here, if it is there.
         overrides: from the command line; None values do not count.
         environment: `MINTMARK_LISTEN` and so on; a list is separated by commas.
 
@@ -151,7 +153,11 @@ def load_settings(
         SettingsError: names the file or variable, and the key.
     """
     on_the_line = {name: value for name, value in overrides.items() if value is not None}
-    given = _from_file(file) | _from_environment(environment) | _read_typed(on_the_line, "command line")
+    given = (
+        _from_file(find_file(file, environment))
+        | _from_environment(environment)
+        | _read_typed(on_the_line, "command line")
+    )
     settings = Settings(**{name: one.value for name, one in given.items()})
     # Only now: what one source says may be right only beside what another says.
     for name, is_right, wanted in _bounds(settings):
@@ -161,9 +167,16 @@ def load_settings(
     return settings
 
 
-def _from_file(file: Path | None) -> dict[str, Given]:
-    path = file or SETTINGS_FILE
-    if file is None and not path.exists():
+def find_file(file: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the file that settings are read from: the one that is given, else as `load_settings` says; or None."""
+    named = environment.get(FILE_VARIABLE)
+    if file is None and named is not None:
+        return Path(named)
+    return file or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
+
+
+def _from_file(path: Path | None) -> dict[str, Given]:
+    if path is None:
         return {}
     try:
         values = tomllib.loads(path.read_text("utf-8"))
@@ -173,6 +186,8 @@ def _from_file(file: Path | None) -> dict[str, Given]:
         raise SettingsError(f"{path}: not a TOML file: {error}") from error
     for name in values:
         _require_known(name, f"{path}: {name}")
+    if "master_key" in values:
+        raise SettingsError(f"{path}: master_key: not in a file, which is copied and shown; name one: master_key_file")
     return _read_typed(values, str(path))
 
 
@@ -180,6 +195,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
     given: dict[str, Given] = {}
     for variable, text in environment.items():
         if not variable.startswith(ENVIRONMENT_PREFIX) or SERVICE_VARIABLE.fullmatch(variable):
+            continue
+        if variable == FILE_VARIABLE:  # not a setting, but where they are
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
         _require_known(name, variable)

@@ -38,6 +38,21 @@ def test_the_file_in_the_working_folder_is_read_unless_another_is_named():
     assert load_settings(other, {}, {}).workers == 3
 
 
+def test_the_environment_names_a_file_and_the_command_line_another():
+    write("workers = 2")
+    environment = {"MINTMARK_SETTINGS": str(write("workers = 3", "other.toml"))}
+    assert load_settings(None, {}, environment).workers == 3
+    assert load_settings(write("workers = 4", "named.toml"), {}, environment).workers == 4
+    with pytest.raises(SettingsError, match=r"absent\.toml: cannot be read"):
+        load_settings(None, {}, {"MINTMARK_SETTINGS": "absent.toml"})
+
+
+def test_a_file_holds_no_master_key_and_the_refusal_does_not_repeat_it():
+    said = refusal("master_key = 'hush'")
+    assert said.startswith("mintmark.toml: master_key: not in a file")
+    assert "hush" not in said
+
+
 def test_the_environment_wins_over_the_file_and_the_command_line_over_both():
     file = write("workers = 2\nlog_level = 'error'\nfailures_per_client = 7")
     environment = {"MINTMARK_WORKERS": "3", "MINTMARK_LOG_LEVEL": "debug", "PATH": "/bin"}

@@ -90,6 +90,18 @@ def migrate_deployment(settings: Settings) -> SchemaState:
     return state
 
 
+def check_master_key(settings: Settings) -> None:
+    """Make sure that the master key opens the deployment, changing nothing.
+
+    Raises: SettingsError (no master key, another deployment's, no root key), StoreError.
+    """
+    master_key = _read_master_key(settings)
+    sealed = peek_fact(settings.database, ROOT_KEY_FACT)
+    if sealed is None:
+        raise SettingsError(f"{show_url(settings.database)}: its root key is not there; run: mintmark init")
+    _unseal_root_key(sealed, master_key, settings)
+
+
 async def create_administrator(administration: Administration, issuer: str) -> RegisteredClient | None:
     """Create the administrative tenant and its first client, with every permission; None: there is one already.
 

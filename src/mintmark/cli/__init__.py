@@ -25,6 +25,7 @@ NOUNS: Final = {
     "audit": "read and verify the audit log",
     "apply": "bring a deployment to what a file says, after showing the plan",
     "export": "print a deployment as such a file",
+    "doctor": "check a deployment and say what to mend",
 }
 INTERRUPTED: Final = 130
 SERVER_EXTRA: Final = "this command needs the server; install it with: pip install 'mintmark[server]'"

@@ -44,10 +44,18 @@ class Acceptor:
             self._loop.add_reader(self._listening, self._accept)
 
     def close(self) -> None:
-        """Take no more. A second call does nothing."""
+        """Take no more; those that are being opened go on. A second call does nothing."""
         if self._listening.fileno() >= 0:
             self._loop.remove_reader(self._listening)
             self._listening.close()
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether there are connections that were taken and do not speak yet."""
+        return bool(self._opening)
+
+    def abandon(self) -> None:
+        """Let go of connections that are still being opened."""
         for task in self._opening:
             task.cancel()
 

@@ -44,6 +44,7 @@ THEIR_SIDE: Final = {
 """What the server is told for each session, beside the bounds of statements. The last four are of its network."""
 OUR_SIDE: Final = {
     "application_name": "mintmark",
+    "client_encoding": "utf8",
     "tcp_user_timeout": UNANSWERED_MS,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
