@@ -466,9 +466,9 @@ class Store(Protocol):
         """
 
     def unsynced(self) -> Store:
-        """Return a view whose changes are seen by all when they return, but survive a loss of power only after `sync`.
+        """Return a view whose changes are seen by all when they return; the next synced change takes them to the disk.
 
-        For many changes with one answer: it may be given after `sync`.
+        For what may be lost with the power.
         """
 
     def together(self) -> AbstractAsyncContextManager[Store]:
@@ -477,9 +477,6 @@ class Store(Protocol):
         The view reads what it has written. Nobody else writes meanwhile: its time is bounded to a few seconds.
         Of such a view it gives a part of that transaction, which is undone by itself where the block raises.
         """
-
-    async def sync(self) -> None:
-        """Return when all that was written before, by any view and any process, is on disk."""
 
     async def close(self) -> None:
         """Finish what is in hand and let go of the database."""
