@@ -43,6 +43,9 @@ class TenantStore(Protocol):
     async def find(self, tenant_id: str) -> TenantRecord | None:
         """Return the tenant, or None."""
 
+    async def find_identifier(self, identifier: str) -> TenantRecord | None:
+        """Return the tenant that messages name so, or None."""
+
     async def list(self) -> list[TenantRecord]:
         """Return all tenants, by id."""
 
@@ -177,6 +180,9 @@ class SiteStore(Protocol):
 
     async def find(self, tenant_id: str, site_id: str) -> SiteRecord | None:
         """Return the site, or None."""
+
+    async def count(self, tenant_id: str) -> int:
+        """Return how many sites a tenant has."""
 
     async def page(
         self, tenant_id: str, *, only: Collection[str] | None, containing: str, offset: int, limit: int
