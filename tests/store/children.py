@@ -110,6 +110,15 @@ async def add_tenant(url: str) -> None:
     await store.close()
 
 
+async def begin_block(url: str) -> None:
+    """Make registered changes in a block, and wait in it until killed."""
+    store = SqlStore.open(url)
+    async with store.together() as together:
+        await together.tenants.add(TenantRecord(tenant_id="acme", dialect="oauth2", issuer="https://a.example"), [])
+        say("begun")
+        await asyncio.sleep(60)
+
+
 async def add_some(url: str) -> None:
     """Open, add and close, as a worker does."""
     store = SqlStore.open(url)
@@ -164,7 +173,19 @@ def start_time(url: str) -> None:
 
 VERBS = {
     verb.__name__: verb
-    for verb in (load, race, rotate, append, lead, add_tenant, fork_workers, use_inherited, race_migrate, start_time)
+    for verb in (
+        load,
+        race,
+        rotate,
+        append,
+        lead,
+        add_tenant,
+        begin_block,
+        fork_workers,
+        use_inherited,
+        race_migrate,
+        start_time,
+    )
 }
 
 if __name__ == "__main__":

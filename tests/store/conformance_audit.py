@@ -331,12 +331,10 @@ class SyncConformance:
     async def test_what_is_not_synced_is_seen_by_all_at_once(self, store: Store, another_process: Store) -> None:
         await store.unsynced().tenants.add(tenant(), [])
         assert await another_process.tenants.find("acme") is not None
-        await store.sync()
 
     async def test_views_may_be_combined(self, store: Store) -> None:
         await store.unsynced().acting(ACT).tenants.add(tenant(), [])
         await store.acting(ACT).unsynced().clients.add([client()])
-        await store.sync()
         assert [record.seq for record in await whole_log(store)] == [1, 2]
 
     async def test_a_change_that_fails_unsynced_leaves_the_writer_as_it_was(self, store: Store) -> None:

@@ -243,7 +243,8 @@ async def _check_changed(administration: Administration, before: TenantRecord, a
         raise PermissionRefused("what administrators may have at all is for who has every permission")
     if after.is_administrative and after.is_suspended:
         raise LimitReached(f"tenant {after.tenant_id!r} is the administrative one, and is never suspended")
-    await _require_free(administration, after, except_for=after.tenant_id)
+    if any(getattr(after, name) != getattr(before, name) for name in ("issuer", "hosts", "is_default")):
+        await _require_free(administration, after, except_for=after.tenant_id)
 
 
 async def _check_parent(administration: Administration, tenant: TenantRequest | TenantRecord) -> None:

@@ -43,6 +43,9 @@ class TenantStore(Protocol):
     async def find(self, tenant_id: str) -> TenantRecord | None:
         """Return the tenant, or None."""
 
+    async def find_identifier(self, identifier: str) -> TenantRecord | None:
+        """Return the tenant that messages name so, or None."""
+
     async def list(self) -> list[TenantRecord]:
         """Return all tenants, by id."""
 
@@ -177,6 +180,9 @@ class SiteStore(Protocol):
 
     async def find(self, tenant_id: str, site_id: str) -> SiteRecord | None:
         """Return the site, or None."""
+
+    async def count(self, tenant_id: str) -> int:
+        """Return how many sites a tenant has."""
 
     async def page(
         self, tenant_id: str, *, only: Collection[str] | None, containing: str, offset: int, limit: int
@@ -473,9 +479,9 @@ class Store(Protocol):
         """
 
     def unsynced(self) -> Store:
-        """Return a view whose changes are seen by all when they return, but survive a loss of power only after `sync`.
+        """Return a view whose changes are seen by all when they return; the next synced change takes them to the disk.
 
-        For many changes with one answer: it may be given after `sync`.
+        For what may be lost with the power.
         """
 
     def together(self) -> AbstractAsyncContextManager[Store]:
@@ -484,9 +490,6 @@ class Store(Protocol):
         The view reads what it has written. Nobody else writes meanwhile: its time is bounded to a few seconds.
         Of such a view it gives a part of that transaction, which is undone by itself where the block raises.
         """
-
-    async def sync(self) -> None:
-        """Return when all that was written before, by any view and any process, is on disk."""
 
     async def close(self) -> None:
         """Finish what is in hand and let go of the database."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
@@ -25,6 +25,7 @@ IS_SITE: Final = (SITE.c.tenant_id == bindparam("of_tenant"), SITE.c.site_id == 
 FIND: Final = Prepared(select(SITE).where(*IS_SITE))
 # Its fields are the statement's columns, which a type checker cannot know.
 SiteRow: Final[Any] = namedtuple("SiteRow", [one.name for one in SITE.c])  # type: ignore[misc]
+COUNT: Final = Prepared(select(func.count()).select_from(SITE).where(SITE.c.tenant_id == bindparam("of_tenant")))
 ADD: Final = insert(SITE)
 CHANGE: Final = update(SITE).where(*IS_SITE).values(version=SITE.c.version + 1)
 REMOVE: Final = delete(SITE).where(*IS_SITE)
@@ -65,6 +66,10 @@ class SqlSites:
     async def find(self, tenant_id: str, site_id: str) -> SiteRecord | None:
         """Return the site, or None. Raises: StoreUnavailable."""
         return await self._reader.run(read_site, tenant_id, site_id)
+
+    async def count(self, tenant_id: str) -> int:
+        """Return how many sites a tenant has. Raises: StoreUnavailable."""
+        return cast(int, (await self._reader.run(COUNT.rows, tenant_id))[0][0])
 
     async def page(
         self,

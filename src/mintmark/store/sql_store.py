@@ -67,7 +67,7 @@ class SqlStore:
         return SqlStore(self._opened, self._writing.acting(act))
 
     def unsynced(self) -> SqlStore:
-        """Return a view whose changes are seen by all when they return, and survive a loss of power after `sync`."""
+        """Return a view whose changes are seen by all when they return; the next synced one takes them to the disk."""
         return SqlStore(self._opened, self._writing.unsynced())
 
     @asynccontextmanager
@@ -79,10 +79,6 @@ class SqlStore:
         async with self._opened.blocks.begin() as block:
             shared = self._opened._replace(reader=block.reader, slow=block.reader, blocks=Parts(block))
             yield SqlStore(shared, Writing(block.transaction))
-
-    async def sync(self) -> None:
-        """Return when all that was written before, by any view or process, is on disk. Raises: StoreUnavailable."""
-        await self._writing.sync()
 
     async def close(self) -> None:
         """Finish what is in hand and let go of the database, for all views. A second call does nothing."""

@@ -365,8 +365,6 @@ REVISION: Final = Table(
     Column("number", BigInteger, nullable=False),
     # The number at the last change of a tenant or key: few change those, and every process then reads all tenants.
     Column("of_issuers", BigInteger, nullable=False),
-    # Raised only so that there is something to commit, and with it to sync.
-    Column("syncs", BigInteger, nullable=False),
     PrimaryKeyConstraint("one"),
     CheckConstraint("one = 1", name="single_row"),
 )

@@ -38,6 +38,7 @@ LIST: Final = (
 )
 LIST_ALL: Final = Prepared(LIST)
 FIND: Final = Prepared(LIST.where(IS_TENANT))
+FIND_IDENTIFIER: Final = Prepared(LIST.where(TENANT.c.identifier == bindparam("of_identifier")))
 LIST_CUSTOMERS: Final = Prepared(LIST.where(TENANT.c.msp_id == bindparam("of_msp")))
 # Its fields are the statements' columns, which a type checker cannot know.
 TenantRow: Final[Any] = namedtuple("TenantRow", [one.name for one in LIST.selected_columns])  # type: ignore[misc]
@@ -92,6 +93,11 @@ class SqlTenants:
     async def find(self, tenant_id: str) -> TenantRecord | None:
         """Return the tenant, or None. Raises: StoreUnavailable."""
         return await self._reader.run(read_tenant, tenant_id)
+
+    async def find_identifier(self, identifier: str) -> TenantRecord | None:
+        """Return the tenant that messages name so, or None. Raises: StoreUnavailable."""
+        found = await self._reader.run(read_tenants, FIND_IDENTIFIER, identifier)
+        return found[0] if found else None
 
     async def list(self) -> list[TenantRecord]:
         """Return all tenants, by id. Raises: StoreUnavailable."""

@@ -25,7 +25,6 @@ RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
 RAISE_BOTH: Final = update(REVISION).values(number=REVISION.c.number + 1, of_issuers=REVISION.c.number + 1)
 OF_ISSUERS: Final = frozenset({"tenant", "key"})
 """The nouns of which every process keeps all that there is."""
-COUNT_SYNC: Final = update(REVISION).values(syncs=REVISION.c.syncs + 1)
 
 
 class Subject(NamedTuple):
@@ -100,10 +99,6 @@ class Writing:
         is_of_issuers = any(subject.noun in OF_ISSUERS for subject in subjects)
         return await self.record(revised(work, is_of_issuers=is_of_issuers), subjects)
 
-    async def sync(self) -> None:
-        """Return when all that was written before, synced or not, is on disk. Raises: StoreUnavailable."""
-        await self._commit.run(count_sync)
-
 
 def recorded(
     work: Callable[[Connection], Result], act: Act, subjects: Sequence[Subject]
@@ -143,8 +138,3 @@ def describe(act: Act, subject: Subject, before: Shown | None, after: Shown | No
     """Return the record of a change."""
     tenant_id = subject.tenant_id or (before or after or {}).get("tenant_id")
     return Draft(act, tenant_id, str(subject), {"before": before, "after": after})
-
-
-def count_sync(connection: Connection) -> None:
-    """Write something, for only a commit that writes is synced. Raises: DBAPIError."""
-    change(connection, COUNT_SYNC)

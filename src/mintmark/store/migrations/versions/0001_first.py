@@ -297,11 +297,10 @@ def create_deployment() -> None:
         sa.Column("one", sa.Integer, nullable=False, autoincrement=False),
         sa.Column("number", sa.BigInteger, nullable=False),
         sa.Column("of_issuers", sa.BigInteger, nullable=False),
-        sa.Column("syncs", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("one", name="pk_revision"),
         sa.CheckConstraint("one = 1", name=op.f("ck_revision_single_row")),
     )
-    op.bulk_insert(revisions, [{"one": 1, "number": 0, "of_issuers": 0, "syncs": 0}])
+    op.bulk_insert(revisions, [{"one": 1, "number": 0, "of_issuers": 0}])
 
 
 def create_audit_log() -> None:
