@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+from sqlalchemy import BigInteger, Integer, LargeBinary
 
 from mintmark.admin.administration import AdministrationError
 from mintmark.admin.copying import Copied, copy_deployment, leading
@@ -20,7 +21,7 @@ from mintmark.store.copying import copy_database, hold, list_portions, pages
 from mintmark.store.records import Act, IdempotencyRecord, InitialAccessToken, RegistrationRecord, TokenRecord
 from mintmark.store.schema import migrate, place_of, schema_state
 from mintmark.store.sql_store import SqlStore
-from mintmark.store.tables import METADATA
+from mintmark.store.tables import METADATA, NAME
 from tests.endpoints.deployments import Deployment
 from tests.postgresql import PASSWORD, Postgres
 
@@ -116,6 +117,12 @@ def test_every_table_is_copied_and_none_twice(source: str):
     assert set(copied) == set(METADATA.tables)
     assert sorted(copied) == sorted([*METADATA.tables, "tenant"])  # msps before their customers
     assert [name for name, rows in contents(source).items() if not rows and "checkpoint" not in name] == []
+
+
+def test_both_databases_have_the_keys_in_the_same_order():
+    others = (LargeBinary, Integer, BigInteger)
+    keys = [column for table in METADATA.tables.values() for column in table.primary_key]
+    assert [column for column in keys if column.type is not NAME and type(column.type) not in others] == []
 
 
 def test_a_copy_cut_off_again_and_again_comes_to_its_end(source: str, target: str):

@@ -92,7 +92,7 @@ def copy_database(source_url: str, target_url: str, origin: str, tell: Tell) -> 
 def hold(source_url: str, target_url: str) -> Iterator[Ends]:
     """Hold both ends. Raises: SettingsError, StoreError, StoreUnavailable."""
     source_place, target_place = place_of(source_url), place_of(target_url)
-    if source_place.name == target_place.name:
+    if source_url == target_url:
         raise StoreError(f"database {target_place.name}: it cannot be copied into itself")
     if source_place.is_empty():
         raise refuse(source_place, "absent")
