@@ -51,13 +51,8 @@ class Load:
 
 
 def post(connection: HTTPConnection) -> Outcome:
-    """Ask for a token; a connection that is closed is opened again, which a refusal tells apart from a loss."""
+    """Ask for a token; a connection that was closed behind an answer is opened again."""
     request = ask(DEFAULT)
-    try:
-        if connection.sock is None:
-            connection.connect()
-    except ConnectionRefusedError:
-        return "refused"
     try:
         connection.request(request.method, request.target, request.body, dict(request.headers))
         response = connection.getresponse()
@@ -66,10 +61,6 @@ def post(connection: HTTPConnection) -> Outcome:
         connection.close()
         return repr(error)
     return response.status
-
-
-def plain(port: int) -> Connect:
-    return lambda: HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
 
 
 def over_tls(port: int, certificate: Path) -> Connect:

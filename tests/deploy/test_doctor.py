@@ -244,11 +244,12 @@ def sound() -> Iterator[Postgres]:
     yield from run_postgres(max_connections="50", wal_retrieve_retry_interval="100ms")
 
 
-@pytest.fixture
-def on_server(tmp_path: Path, sound: Postgres) -> tuple[Path, dict[str, str]]:
-    settings = {"database_url": sound.create(is_empty=True)}
-    assert run_mintmark("init", cwd=tmp_path, env={"MINTMARK_DATABASE_URL": settings["database_url"]}).code == 0
-    return tmp_path, settings
+@pytest.fixture(scope="module")
+def on_server(sound: Postgres, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A deployment that the tests leave as they found it."""
+    folder, settings = tmp_path_factory.mktemp("server"), {"database_url": sound.create(is_empty=True)}
+    assert run_mintmark("init", cwd=folder, env={"MINTMARK_DATABASE_URL": settings["database_url"]}).code == 0
+    return folder, settings
 
 
 def test_a_deployment_on_postgresql_in_order_passes(on_server):
@@ -293,7 +294,9 @@ def test_a_database_that_is_set_to_lose_or_to_refuse_is_told_of(on_server, sound
     folder, settings = on_server
     database = settings["database_url"].rpartition("/")[2]
     sound.tell(f"ALTER DATABASE {database} SET {name} = {value}")
-    assert said in found(consult(folder, **settings), "fail", check)[0]
+    done = consult(folder, **settings)
+    sound.tell(f"ALTER DATABASE {database} RESET {name}")
+    assert said in found(done, "fail", check)[0]
 
 
 def test_a_server_that_does_not_sync_is_told_of(tmp_path: Path, postgres: Postgres):
@@ -315,6 +318,7 @@ def test_a_file_with_the_databases_password_is_not_for_others(on_server):
     assert "chmod 600 mintmark.toml" in found(consult(folder), "warn", "files")[0]
     (folder / "mintmark.toml").chmod(0o600)
     assert found(consult(folder), "warn", "files") == []
+    (folder / "mintmark.toml").unlink()
 
 
 def test_a_database_that_is_away_is_told_of_without_its_password(tmp_path: Path):

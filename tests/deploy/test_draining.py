@@ -15,7 +15,6 @@ import pytest
 from mintmark.http.listeners import refuse_newcomers, take_newcomers, wait_in_queue
 from mintmark.http.systemd import tell_systemd
 from tests.cli.running import Serving
-from tests.deploy.load import plain, running_load
 from tests.endpoints.deployments import Deployment
 from tests.endpoints.servers import PATIENCE_S, Answer, Server, find_free_port, receive_all
 from tests.endpoints.systems import DEFAULT, ask
@@ -97,19 +96,6 @@ def test_connections_that_wait_to_be_accepted_at_the_end_are_answered(own_deploy
         for one in waiting:
             one.close()
         assert server.process.wait(PATIENCE_S) == 0
-
-
-def test_a_new_connection_is_answered_or_refused_and_never_lost(own_deployment: Deployment):
-    with Server(own_deployment.state_dir, "--workers", "2") as server:
-        with running_load() as load:
-            for number in range(8):
-                load.add(str(number), plain(server.port), keeps=False)
-            time.sleep(0.5)
-            server.process.send_signal(signal.SIGTERM)
-            assert server.process.wait(PATIENCE_S) == 0
-            time.sleep(0.1)
-        outcomes = {outcome for counted in load.outcomes.values() for outcome in counted}
-        assert outcomes == {200, "refused"}
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
