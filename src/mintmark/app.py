@@ -59,16 +59,10 @@ class Application:
         self._verifier = SecretVerifier(administration.keyed_hash)
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
         self._keys = KeyRing(store.keys, administration.sealing_key, clock)
-        watched = Watched(
-            self._clients,
-            lambda: len(self._served),
-            is_loaded=lambda: self._revision >= 0,
-            is_known=lambda: time.monotonic() <= self.known_until,
-        )
         self.observation = Observation(
             settings,
             administration,
-            watched,
+            self._show(),
             board=board,
             number=number,
             expiring_secrets=partial(count_expiring_secrets, within_s=settings.secret_expiry_notice_s),
@@ -111,15 +105,21 @@ class Application:
         self._tasks: list[asyncio.Task[None]] = []
         self._sign_of_change = store.deployment.sign_of_change
         self._sign = b""
-        self._rests_until = 0.0
-        self._is_away = False
-        self._is_doubtful = False
-        self.known_until = 0.0
-        """Until when what is in memory may be used, on the clock of `time.monotonic`."""
+        self._is_away = self._is_doubtful = False
+        # Until when what is in memory may be used, on the clock of `time.monotonic`.
+        self.known_until = self._rests_until = 0.0
         self._shedding = Shedding(settings.shed_after_s)
         # A store behind a network is waited for: meanwhile others wait for the same look, and none goes on with what
         # was so before.
         self._one_look = asyncio.Lock()
+
+    def _show(self) -> Watched:
+        return Watched(
+            self._clients,
+            lambda: len(self._served),
+            is_loaded=lambda: self._revision >= 0,
+            is_known=lambda: time.monotonic() <= self.known_until,
+        )
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""

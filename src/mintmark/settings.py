@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     cache_max_age_s: float = 30.0
     """Seconds for which a process answers from memory when it cannot learn what has changed; 0: it looks each time."""
     shed_after_s: float = 0.1
-    """Seconds that a request may wait for those before it; a later one is answered 503 at once."""
+    """Seconds that requests may wait for those before them; where they wait longer, a part is answered 503 at once."""
     database_connect_timeout_s: int = 5
     """Seconds to connect to PostgreSQL, where the URL does not say otherwise."""
     database_statement_timeout_s: float = 10.0
