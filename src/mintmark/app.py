@@ -12,7 +12,7 @@ import structlog
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration
-from mintmark.admin.audit import purge_audit, write_checkpoint
+from mintmark.admin.audit_upkeep import purge_audit, purge_bodies, write_checkpoint
 from mintmark.admin.client_secrets import count_expiring_secrets
 from mintmark.admin.recording import Recording
 from mintmark.admin.upkeep import KeySchedule, announce_expiring_secrets, purge_expired, tend_keys
@@ -244,6 +244,7 @@ class Application:
 
     async def _tend_audit(self) -> None:
         await write_checkpoint(self._upkeep, self._settings.audit_checkpoint_interval_s)
+        await purge_bodies(self._upkeep, self._settings.audit_event_retention_s)
         await purge_audit(self._upkeep, self._settings.audit_retention_s)
 
     async def _sign_the_end(self) -> None:

@@ -66,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Seconds between signed checkpoints of the audit log."""
     audit_retention_s: int = 400 * 86_400
     """Seconds for which records of the audit log are kept."""
+    audit_event_retention_s: int = 90 * 86_400
+    """Seconds for which the audit log keeps what issued tokens, refusals and other events were, if not shorter."""
     secret_expiry_notice_s: int = 14 * 86_400
     """Seconds before a secret's expiry from which on it is announced, once a day in the log."""
     upkeep_interval_s: float = 5.0
@@ -200,6 +202,11 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ),
         ("audit_checkpoint_interval_s", 1 <= settings.audit_checkpoint_interval_s <= 86_400, "from 1 to 86400 seconds"),
         ("audit_retention_s", settings.audit_retention_s >= MIN_RETENTION_S, f"{MIN_RETENTION_S} seconds or more"),
+        (
+            "audit_event_retention_s",
+            settings.audit_event_retention_s >= MIN_RETENTION_S,
+            f"{MIN_RETENTION_S} seconds or more",
+        ),
         ("secret_expiry_notice_s", settings.secret_expiry_notice_s >= 0, "0 seconds or more"),
         ("upkeep_interval_s", 0.05 <= settings.upkeep_interval_s <= 3600, "from 0.05 to 3600 seconds"),
         ("log_level", settings.log_level in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"),

@@ -59,6 +59,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "audit_tokens": ("false", False),
     "audit_checkpoint_interval_s": ("60", 60),
     "audit_retention_s": ("86400", 86_400),
+    "audit_event_retention_s": ("7200", 7_200),
     "secret_expiry_notice_s": ("3600", 3600),
     "upkeep_interval_s": ("2.5", 2.5),
     "database_url": ("sqlite:////srv/m.db", "sqlite:////srv/m.db"),

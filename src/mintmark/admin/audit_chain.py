@@ -11,9 +11,14 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from mintmark.authentication.audit_key import AuditKey
-from mintmark.store.chain import GENESIS, hash_record
+from mintmark.store.chain import GENESIS, digest_body, hash_record
+from mintmark.store.events import EVENT_KINDS
 from mintmark.store.records import AuditCheckpoint, AuditRecord
 
+HEAD_FACT: Final = "audit_head"
+"""See `seal_head`."""
+BODIES_FACT: Final = "audit_bodies"
+"""See `seal_end_of_bodies`."""
 LOOK_AROUND: Final = 100
 """How far a record may have been moved to be recognised."""
 
@@ -37,6 +42,8 @@ class ChainVerifier:
         """Take what the records are held against. `known`: heads that are certain, of which one may be the sealed."""
         self.records = 0
         self.checkpoints_met = 0
+        self.bodies_gone = 0
+        self._bodies_end = 0
         self._checkpoints = {one.seq: one for one in checkpoints}
         self._known = known
         self._last: AuditRecord | None = None
@@ -49,8 +56,13 @@ class ChainVerifier:
         """The last record that stands, as `SEQ:HASH`."""
         return f"{self._last.seq}:{self._last.hash.hex()}" if self._last else f"0:{GENESIS.hex()}"
 
-    def take(self, page: Sequence[AuditRecord]) -> None:
-        """Judge the records of a page; what one is may show only beside the one behind it."""
+    def take(self, page: Sequence[AuditRecord], *, bodies_end: int = 0) -> None:
+        """Judge the records of a page; what one is may show only beside the one behind it.
+
+        Args:
+            bodies_end: up to which record bodies of events may be gone.
+        """
+        self._bodies_end = bodies_end
         for record in page:
             if self.fault is None and self._waiting is not None:
                 self._judge(self._waiting, record)
@@ -68,6 +80,7 @@ class ChainVerifier:
         self.fault = self._find_fault(record, following)
         if self.fault is None:
             self.records += 1
+            self.bodies_gone += not record.body
             self._last = record
 
     def _find_fault(self, record: AuditRecord, following: AuditRecord | None) -> Fault | None:
@@ -79,7 +92,16 @@ class ChainVerifier:
         if record.previous != self._previous_hash(record):
             seq = record.seq - 1
             return Fault(seq, "changed", f"record {seq} is not the one that record {record.seq} was written behind")
-        return self._hold_against_signed(record)
+        return self._find_body_fault(record) or self._hold_against_signed(record)
+
+    def _find_body_fault(self, record: AuditRecord) -> Fault | None:
+        if not record.body:
+            if record.kind in EVENT_KINDS and record.seq <= self._bodies_end:
+                return None
+            return Fault(record.seq, "removed", f"the body of record {record.seq} is gone, and not for its age")
+        if digest_body(record.body) != record.body_digest:
+            return Fault(record.seq, "changed", f"the body of record {record.seq} was changed")
+        return None
 
     def _expected_seq(self, record: AuditRecord) -> int:
         if self._last is not None:
@@ -168,6 +190,24 @@ def open_head(key: AuditKey, fact: str | None) -> tuple[int, bytes] | None:
         return head if key.is_signed(_head_octets(*head), bytes.fromhex(signature)) else None
     except ValueError:
         return None
+
+
+def seal_end_of_bodies(key: AuditKey, seq: int) -> str:
+    """Return the fact that says up to which record the bodies of events were removed for their age."""
+    return f"{seq}:{key.sign(_bodies_octets(seq)).hex()}"
+
+
+def open_end_of_bodies(key: AuditKey, fact: str | None) -> int:
+    """Return the place that `seal_end_of_bodies` sealed; 0: none was, or it is not ours."""
+    try:
+        seq, signature = (fact or "").split(":")
+        return int(seq) if key.is_signed(_bodies_octets(int(seq)), bytes.fromhex(signature)) else 0
+    except ValueError:
+        return 0
+
+
+def _bodies_octets(seq: int) -> bytes:
+    return f"mintmark audit bodies v1\n{seq}\n".encode()
 
 
 def _head_octets(seq: int, hashed: bytes) -> bytes:

@@ -57,6 +57,8 @@ def run_verify(arguments: argparse.Namespace) -> int:
         print_json(_describe(verdict))
     elif verdict.fault is None:
         print(f"{verdict.records} records, {verdict.checkpoints} signed checkpoints: all as they were written")
+        if verdict.bodies_gone:
+            print(f"of {verdict.bodies_gone} the body was removed for its age, and its digest stands")
         print(f"head: {verdict.head}")
     if verdict.fault is not None and not arguments.json:
         raise AdministrationError(f"audit log: {verdict.fault.text} ({verdict.fault.kind}, record {verdict.fault.seq})")
@@ -81,7 +83,8 @@ def run_tail(arguments: argparse.Namespace) -> int:
 
 def _row(record: AuditRecord) -> tuple[str, ...]:
     at = format_moment(record.at)
-    return str(record.seq), at, record.actor, record.kind, record.subject
+    subject = record.subject if record.body else f"{record.subject} (body removed for its age)"
+    return str(record.seq), at, record.actor, record.kind, subject
 
 
 def run_export(arguments: argparse.Namespace) -> int:

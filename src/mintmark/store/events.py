@@ -40,6 +40,8 @@ EVENTS: Final[Mapping[EventKind, EventRow]] = {
     "tokens_revoked": EventRow(10_000, ("at", "tenant_id", "client_id", "kind", "token")),
 }
 
+EVENT_KINDS: Final = (*EVENTS, "events_dropped")
+
 Entry = tuple[Any, ...]
 
 

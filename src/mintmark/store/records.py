@@ -255,10 +255,21 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     correlation_id: str
     body: str
-    """JSON: `before` and `after` of a change, or the `entries` of many events."""
+    """JSON: `before` and `after` of a change, or the `entries` of many events. Empty: removed for its age."""
+    body_digest: bytes
+    """SHA-256 over the body."""
     previous: bytes
     hash: bytes
-    """SHA-256 over all of the above; see `store.chain`."""
+    """SHA-256 over all of the above but the body; see `store.chain`."""
+
+
+class AuditLink(NamedTuple):
+    """A record as far as the chain needs it."""
+
+    seq: int
+    at: int
+    previous: bytes
+    hash: bytes
 
 
 class AuditSearch(msgspec.Struct, frozen=True, kw_only=True):

@@ -253,6 +253,7 @@ def create_audit_log() -> None:
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("token", sa.Text, nullable=False),
         sa.Column("correlation_id", sa.Text, nullable=False),
+        sa.Column("body_digest", sa.LargeBinary, nullable=False),
         sa.Column("previous", sa.LargeBinary, nullable=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
