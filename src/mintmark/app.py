@@ -12,7 +12,7 @@ import structlog
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration
-from mintmark.admin.audit_upkeep import purge_audit, purge_bodies, write_checkpoint
+from mintmark.admin.audit_upkeep import AuditBroken, purge_audit, purge_bodies, write_checkpoint
 from mintmark.admin.client_secrets import count_expiring_secrets
 from mintmark.admin.recording import Recording
 from mintmark.admin.upkeep import KeySchedule, announce_expiring_secrets, purge_expired, tend_keys
@@ -29,7 +29,7 @@ from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.authentication.clients import ClientDirectory
 from mintmark.authentication.throttle import FailureThrottle
 from mintmark.endpoints.parts import Parts
-from mintmark.endpoints.route import ServedTenant
+from mintmark.endpoints.route import Endpoint, ServedTenant
 from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.http.asgi import AsgiApp, Mount
 from mintmark.http.proxy import ProxyTrust, parse_networks
@@ -58,7 +58,9 @@ class Application:
         self._verifier = SecretVerifier(administration.keyed_hash)
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
         self._keys = KeyRing(store.keys, administration.sealing_key, clock)
-        watched = Watched(self._clients, lambda: len(self._served), lambda: self._revision >= 0)
+        watched = Watched(
+            self._clients, lambda: len(self._served), lambda: self._revision >= 0, lambda: self._audit_break is not None
+        )
         self.observation = Observation(
             settings,
             administration,
@@ -76,27 +78,9 @@ class Application:
             clock=clock,
         )
         verifier = TokenVerifier(store.tokens, self._keys, administration.keyed_hash, present=self, clock=clock)
-        parts = Parts(
-            authenticator=authenticator,
-            verifier=verifier,
-            ledger=TokenLedger(store.tokens, administration.sealing_key, self._recording.buffer),
-            keys=self._keys,
-            outcomes=self.observation.outcomes,
-            keyed_hash=administration.keyed_hash,
-            clock=clock,
-        )
         callers = Callers(administration, verifier, self._recording.buffer)
-        wso2 = Wso2Registration(administration, callers, authenticator)
-        self._endpoints = {
-            **self.observation.make_endpoints(parts),
-            "registration": RegistrationEndpoint(administration, {"wso2": wso2}, self._recording.buffer),
-        }
-        api = ManagementApi(TABLE, callers, administration)
-        open_api = OpenApi(administration, verifier, self, self._recording.buffer)
-        self._mounts: Sequence[Mount] = [
-            *((path, api) for path in MOUNTED_AT),
-            *((path, open_api) for path in OPEN_API_MOUNTED_AT),
-        ]
+        self._endpoints = self._make_endpoints(authenticator, verifier, callers)
+        self._mounts = self._make_mounts(verifier, callers)
         self.router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
         self._by_issuer: Mapping[str, str] = {}
@@ -106,9 +90,33 @@ class Application:
         self._sign_of_change = store.deployment.sign_of_change
         self._sign = b""
         self._rests_until = 0.0
+        # The sealed head, if any, behind which the audit log does not go on; None: it does.
+        self._audit_break: str | None = None
         # A store behind a network is waited for: meanwhile others wait for the same look, and none goes on with what
         # was so before.
         self._one_look = asyncio.Lock()
+
+    def _make_endpoints(
+        self, authenticator: Authenticator, verifier: TokenVerifier, callers: Callers
+    ) -> Mapping[str, Endpoint]:
+        administration, audit = self._administration, self._recording.buffer
+        parts = Parts(
+            authenticator=authenticator,
+            verifier=verifier,
+            ledger=TokenLedger(administration.store.tokens, administration.sealing_key, audit),
+            keys=self._keys,
+            outcomes=self.observation.outcomes,
+            keyed_hash=administration.keyed_hash,
+            clock=administration.clock,
+        )
+        wso2 = Wso2Registration(administration, callers, authenticator)
+        registration = RegistrationEndpoint(administration, {"wso2": wso2}, audit)
+        return {**self.observation.make_endpoints(parts), "registration": registration}
+
+    def _make_mounts(self, verifier: TokenVerifier, callers: Callers) -> Sequence[Mount]:
+        api = ManagementApi(TABLE, callers, self._administration)
+        open_api = OpenApi(self._administration, verifier, self, self._recording.buffer)
+        return [*((path, api) for path in MOUNTED_AT), *((path, open_api) for path in OPEN_API_MOUNTED_AT)]
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
@@ -243,15 +251,25 @@ class Application:
         await announce_expiring_secrets(self._upkeep, self._settings.secret_expiry_notice_s)
 
     async def _tend_audit(self) -> None:
-        await write_checkpoint(self._upkeep, self._settings.audit_checkpoint_interval_s)
+        await self._sign_audit(self._settings.audit_checkpoint_interval_s)
         await purge_bodies(self._upkeep, self._settings.audit_event_retention_s)
         await purge_audit(self._upkeep, self._settings.audit_retention_s)
+
+    async def _sign_audit(self, interval_s: int) -> None:
+        """Sign the audit log; tell of a break once, and show it as long as it is there."""
+        try:
+            await write_checkpoint(self._upkeep, interval_s)
+            self._audit_break = None
+        except AuditBroken as broken:
+            if self._audit_break != broken.sealed:
+                log.error("audit_broken", sealed=broken.sealed, head=broken.head)
+            self._audit_break = broken.sealed
 
     async def _sign_the_end(self) -> None:
         """Sign the audit log as the leader leaves it."""
         with contextlib.suppress(StoreError):
             if await self._administration.store.leadership.try_acquire():
-                await write_checkpoint(self._upkeep, 0)
+                await self._sign_audit(0)
 
     async def close(self) -> None:
         """Let go of threads and database, what is in hand being finished first."""

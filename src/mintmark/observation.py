@@ -50,6 +50,7 @@ class Watched(NamedTuple):
     clients: ClientDirectory
     count_tenants: Callable[[], int]
     is_loaded: Callable[[], bool]
+    is_audit_broken: Callable[[], bool]
 
 
 async def count_no_secrets(administration: Administration) -> Mapping[str, int]:
@@ -134,6 +135,7 @@ class Observation:
             gauges={
                 catalogue.WAITING: lambda: store.writer.waiting,
                 catalogue.LEADER: lambda: store.leadership.is_leading,
+                catalogue.AUDIT_BROKEN: lambda: store.leadership.is_leading and self._watched.is_audit_broken(),
             },
             grown={
                 catalogue.CACHE_HITS: lambda: clients.hits,

@@ -1,27 +1,43 @@
-"""Verbs on the audit log: read it, and verify it. What the leader does for it: `audit_upkeep`."""
+"""Verbs on the audit log: read it, verify it, accept a break. What the leader does for it: `audit_upkeep`."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 import msgspec
 
-from mintmark.admin.administration import Administration, Malformed
+from mintmark.admin.administration import Administration, LimitReached, Malformed
+from mintmark.admin.audit_acceptance import (
+    ACCEPTING,
+    Acceptance,
+    checkpoints_that_count,
+    fingerprint,
+    read_acceptances,
+    sign_acceptance,
+)
 from mintmark.admin.audit_chain import (
     BODIES_FACT,
     HEAD_FACT,
     ChainVerifier,
     Fault,
+    is_genuine,
     open_end_of_bodies,
     open_head,
+    seal_end_of_bodies,
+    seal_head,
+    sign_checkpoint,
     unsealed,
 )
+from mintmark.store.interface import AuditStore
 from mintmark.store.records import AuditPage, AuditRecord, AuditSearch
 
 PAGE: Final = 500
 """Records read at once."""
+END: Final = 2**63
+"""Behind every record."""
 
 
 class Verdict(NamedTuple):
@@ -35,8 +51,10 @@ class Verdict(NamedTuple):
     """How many signed checkpoints were met."""
     bodies_gone: int
     """Of how many records the body was removed for its age."""
+    accepted: Sequence[Acceptance]
+    """Breaks that somebody has looked into: what lies in them is not judged."""
     fault: Fault | None
-    """The first fault; None: every record is as it was written."""
+    """The first fault that nobody has accepted; None: every other record is as it was written."""
 
 
 async def search_audit(administration: Administration, wanted: AuditSearch, tenant_id: str | None = None) -> AuditPage:
@@ -81,22 +99,118 @@ async def verify_audit(administration: Administration, known: str = "") -> Verdi
     Raises: AdministrationError.
     """
     administration.permit("audit:read", None)
-    store = administration.store.audit
+    key, store = administration.audit_key, administration.store.audit
     # Read first: what is appended meanwhile then lies behind the last of them.
-    find_fact = administration.store.deployment.find_fact
-    sealed = open_head(administration.audit_key, await find_fact(HEAD_FACT))
-    checkpoints = await store.checkpoints()
+    sealed = open_head(key, await administration.store.deployment.find_fact(HEAD_FACT))
+    accepted = await _find_acceptances(administration)
+    checkpoints = checkpoints_that_count(key, await store.checkpoints(), accepted)
     heads = [head for head in (_read_known(known), sealed) if head]
-    verifier = ChainVerifier(checkpoints, administration.audit_key, heads)
-    after = 0
-    while verifier.fault is None and (page := await store.after(after, PAGE)):
+    verifier = ChainVerifier(checkpoints, key, heads)
+    after, anchored = 0, max((one.seq for one in checkpoints if one.is_anchor), default=0)
+    for one in accepted:
+        if one.holds_records and one.last > anchored:
+            await _follow(administration, verifier, after, one.first)
+            # Where age has begun to remove it, there is nothing left to compare.
+            fault = await _find_change(store, one) if one.first > anchored else None
+            verifier.pass_over(one.last, bytes.fromhex(one.hash), fault)
+            after = one.last
+    await _follow(administration, verifier, after, END)
+    fault = verifier.finish() or unsealed(sealed, checkpoints)
+    return Verdict(verifier.records, verifier.head, verifier.checkpoints_met, verifier.bodies_gone, accepted, fault)
+
+
+async def accept_break(administration: Administration, seq: int, reason: str) -> Acceptance:
+    """Accept the log's first fault, at record `seq`, and let the chain go on from the present end.
+
+    What lies between is judged no more, but must stay as it now stands. All that is an act, recorded in the log and
+    signed, and every `verify_audit` tells of it.
+
+    Args:
+        reason: what was found out about it.
+
+    Raises: AdministrationError.
+    """
+    fault = (await verify_audit(administration)).fault
+    if fault is None:
+        raise LimitReached("the audit log is as it was written: there is nothing to accept")
+    if fault.seq != seq:
+        raise Malformed(f"the first fault is at record {fault.seq}: {fault.text}", "seq")
+    key, store = administration.audit_key, administration.store
+    last, hashed = await store.audit.head()
+    checkpoints = await store.audit.checkpoints()
+    sealed, bodies_end = await store.deployment.find_fact(HEAD_FACT), await _find_end_of_bodies(administration)
+    oldest = max((one.seq for one in checkpoints if one.is_anchor and is_genuine(one, key)), default=0) + 1
+    first = last + 1 if fault.kind in {"forged_checkpoint", "unsealed"} else max(seq, oldest)
+    acceptance = sign_acceptance(
+        key,
+        Acceptance(
+            first=first,
+            last=last,
+            hash=hashed.hex(),
+            digest=(await _digest(store.audit, first, last)).hex(),
+            sealed=(sealed or "").rpartition(":")[0],
+            fault_seq=seq,
+            fault_kind=fault.kind,
+            fault_text=fault.text,
+            reason=reason,
+        ),
+    )
+    await administration.acting(ACCEPTING).audit.accept(
+        msgspec.to_builtins(acceptance),
+        sign_checkpoint(key, last, hashed, at=administration.now()),
+        without=[one.seq for one in checkpoints if one.seq > last or not is_genuine(one, key)],
+        facts={
+            HEAD_FACT: seal_head(key, last, hashed),
+            BODIES_FACT: seal_end_of_bodies(key, min(bodies_end, last)),
+        },
+    )
+    return acceptance
+
+
+async def _follow(administration: Administration, verifier: ChainVerifier, after: int, until: int) -> None:
+    """Let the verifier judge the records behind `after` and before `until`, up to the first fault."""
+    while verifier.fault is None and (page := await administration.store.audit.after(after, PAGE)):
         # Read after the page: it moves on meanwhile.
-        bodies_end = open_end_of_bodies(administration.audit_key, await find_fact(BODIES_FACT))
-        verifier.take(page, bodies_end=bodies_end)
+        bodies_end = await _find_end_of_bodies(administration)
+        verifier.take([record for record in page if record.seq < until], bodies_end=bodies_end)
+        after = page[-1].seq
+        if after >= until - 1:
+            return
+        await asyncio.sleep(0)
+
+
+async def _find_end_of_bodies(administration: Administration) -> int:
+    fact = await administration.store.deployment.find_fact(BODIES_FACT)
+    return open_end_of_bodies(administration.audit_key, fact)
+
+
+async def _find_acceptances(administration: Administration) -> list[Acceptance]:
+    records = list[AuditRecord]()
+    place: int | None = 0
+    while place is not None:
+        wanted = AuditSearch(kind=ACCEPTING, after=place, limit=PAGE)
+        found, place = await administration.store.audit.search(wanted)
+        records += found
+    return read_acceptances(administration.audit_key, records)
+
+
+async def _find_change(store: AuditStore, accepted: Acceptance) -> Fault | None:
+    first, last = accepted.first, accepted.last
+    if (await _digest(store, first, last)).hex() == accepted.digest:
+        return None
+    return Fault(first, "rewritten", f"the records {first} to {last} do not stand as they were accepted")
+
+
+async def _digest(store: AuditStore, first: int, last: int) -> bytes:
+    """Return a digest over records as they stand."""
+    digest, after = sha256(), first - 1
+    while after < last and (page := await store.after(after, PAGE)):
+        for record in page:
+            if record.seq <= last:
+                digest.update(fingerprint(record))
         after = page[-1].seq
         await asyncio.sleep(0)
-    fault = verifier.finish() or unsealed(sealed, checkpoints)
-    return Verdict(verifier.records, verifier.head, verifier.checkpoints_met, verifier.bodies_gone, fault)
+    return digest.digest()
 
 
 async def _readable(administration: Administration, tenant_id: str | None) -> Sequence[str] | None:

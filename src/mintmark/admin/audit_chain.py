@@ -22,7 +22,7 @@ BODIES_FACT: Final = "audit_bodies"
 LOOK_AROUND: Final = 100
 """How far a record may have been moved to be recognised."""
 
-FaultKind = Literal["changed", "removed", "moved", "inserted", "rewritten", "forged_checkpoint"]
+FaultKind = Literal["changed", "removed", "moved", "inserted", "rewritten", "forged_checkpoint", "unsealed"]
 
 
 class Fault(NamedTuple):
@@ -46,7 +46,7 @@ class ChainVerifier:
         self._bodies_end = 0
         self._checkpoints = {one.seq: one for one in checkpoints}
         self._known = known
-        self._last: AuditRecord | None = None
+        self._end: tuple[int, bytes] | None = None
         self._waiting: AuditRecord | None = None
         self._signed_up_to = 0
         self.fault = next((forged(one) for one in checkpoints if not is_genuine(one, key)), None)
@@ -54,7 +54,8 @@ class ChainVerifier:
     @property
     def head(self) -> str:
         """The last record that stands, as `SEQ:HASH`."""
-        return f"{self._last.seq}:{self._last.hash.hex()}" if self._last else f"0:{GENESIS.hex()}"
+        seq, hashed = self._end or (0, GENESIS)
+        return f"{seq}:{hashed.hex()}"
 
     def take(self, page: Sequence[AuditRecord], *, bodies_end: int = 0) -> None:
         """Judge the records of a page; what one is may show only beside the one behind it.
@@ -68,20 +69,30 @@ class ChainVerifier:
                 self._judge(self._waiting, record)
             self._waiting = record
 
+    def pass_over(self, last: int, hashed: bytes, fault: Fault | None) -> None:
+        """Leave out records up to `last`, which has this hash, unless there was a fault before or they have one."""
+        self._judge_waiting()
+        if self.fault is None:
+            self.fault, self._end = fault, (last, hashed)
+
     def finish(self) -> Fault | None:
         """Judge the last record, and whether there were more. Return the first fault, or None."""
-        if self.fault is None and self._waiting is not None:
-            self._judge(self._waiting, None)
+        self._judge_waiting()
         if self.fault is None:
             self.fault = self._find_missing_end()
         return self.fault
+
+    def _judge_waiting(self) -> None:
+        if self.fault is None and self._waiting is not None:
+            self._judge(self._waiting, None)
+        self._waiting = None
 
     def _judge(self, record: AuditRecord, following: AuditRecord | None) -> None:
         self.fault = self._find_fault(record, following)
         if self.fault is None:
             self.records += 1
             self.bodies_gone += not record.body
-            self._last = record
+            self._end = record.seq, record.hash
 
     def _find_fault(self, record: AuditRecord, following: AuditRecord | None) -> Fault | None:
         expected = self._expected_seq(record)
@@ -104,15 +115,15 @@ class ChainVerifier:
         return None
 
     def _expected_seq(self, record: AuditRecord) -> int:
-        if self._last is not None:
-            return self._last.seq + 1
+        if self._end is not None:
+            return self._end[0] + 1
         # The first that is left: what came before has either never been, or was removed for its age and signed away.
         anchors = (seq for seq, one in self._checkpoints.items() if one.is_anchor and seq < record.seq)
         return max(anchors, default=0) + 1
 
     def _previous_hash(self, record: AuditRecord) -> bytes:
-        if self._last is not None:
-            return self._last.hash
+        if self._end is not None:
+            return self._end[1]
         anchor = self._checkpoints.get(record.seq - 1)
         return GENESIS if anchor is None else anchor.hash
 
@@ -140,7 +151,7 @@ class ChainVerifier:
         return None
 
     def _find_missing_end(self) -> Fault | None:
-        last = self._last.seq if self._last else 0
+        last = self._end[0] if self._end else 0
         anchored = max((seq for seq, one in self._checkpoints.items() if one.is_anchor), default=0)
         end = max([*self._checkpoints, *(seq for seq, _ in self._known)], default=0)
         if end <= max(last, anchored):
@@ -217,13 +228,13 @@ def _head_octets(seq: int, hashed: bytes) -> bytes:
 def unsealed(sealed: tuple[int, bytes] | None, checkpoints: Sequence[AuditCheckpoint]) -> Fault | None:
     """Return the fault of a log without its sealed head, or without the checkpoint that was signed with it."""
     if sealed is None:
-        return Fault(0, "removed", "the sealed head of the log is gone, or not ours")
+        return Fault(0, "unsealed", "the sealed head of the log is gone, or not ours")
     seq, hashed = sealed
     kept = {one.seq: one.hash for one in checkpoints}
     # One that was removed for its age lies before an anchor.
     if not seq or any(one.is_anchor and one.seq > seq for one in checkpoints) or kept.get(seq) == hashed:
         return None
-    return Fault(seq, "removed", f"the checkpoint of record {seq} is gone")
+    return Fault(seq, "unsealed", f"the checkpoint of record {seq} is gone")
 
 
 def forged(checkpoint: AuditCheckpoint) -> Fault:

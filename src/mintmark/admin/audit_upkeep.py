@@ -6,6 +6,7 @@ Plain functions of what is stored and of the moment; they may run twice, or be c
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from itertools import takewhile
 from typing import Final
 
@@ -21,6 +22,7 @@ from mintmark.admin.audit_chain import (
     seal_head,
     sign_checkpoint,
 )
+from mintmark.protocol.errors import MintmarkError
 from mintmark.store.interface import AuditStore
 from mintmark.store.records import AuditLink
 
@@ -34,12 +36,22 @@ PURGE_BODIES: Final = 50
 PURGE_PAUSE_S: Final = 0.02
 
 
+class AuditBroken(MintmarkError):
+    """The log does not go on from where it was sealed last."""
+
+    def __init__(self, sealed: str, head: str) -> None:
+        """Take both, `SEQ:HASH`; `sealed` is empty where there is none."""
+        super().__init__(
+            f"the audit log, up to {head}, does not go on from its sealed head, {sealed or 'which is gone'}"
+        )
+        self.sealed = sealed
+        self.head = head
+
+
 async def write_checkpoint(administration: Administration, interval_s: int) -> bool:
     """Sign the head of the log, unless it is signed or a checkpoint is younger than `interval_s`; tell whether.
 
-    A log that does not go on from where it was sealed last is not signed: that is logged, each time.
-
-    Raises: StoreUnavailable.
+    Raises: AuditBroken (nothing was signed), StoreUnavailable.
     """
     store, now = administration.store.audit, administration.now()
     seq, hashed = await store.head()
@@ -47,8 +59,7 @@ async def write_checkpoint(administration: Administration, interval_s: int) -> b
     if sealed == (seq, hashed) or (last is not None and now - last.at < interval_s):
         return False
     if sealed is None or not await _continues(store, sealed, (seq, hashed)):
-        log.error("audit_broken", sealed=sealed and f"{sealed[0]}:{sealed[1].hex()}", head=f"{seq}:{hashed.hex()}")
-        return False
+        raise AuditBroken(f"{sealed[0]}:{sealed[1].hex()}" if sealed else "", f"{seq}:{hashed.hex()}")
     checkpoint = sign_checkpoint(administration.audit_key, seq, hashed, at=now)
     await store.add_checkpoint(checkpoint, {HEAD_FACT: seal_head(administration.audit_key, seq, hashed)})
     # In a log that is kept elsewhere, this shows later whether the end of the chain was cut off.
@@ -112,7 +123,11 @@ async def purge_bodies(administration: Administration, retention_s: int) -> int:
 
 async def _is_sealed(administration: Administration, seq: int) -> bool:
     sealed = await _sealed_head(administration)
-    return (sealed is not None and sealed[0] >= seq) or await write_checkpoint(administration, 0)
+    if sealed is not None and sealed[0] >= seq:
+        return True
+    with suppress(AuditBroken):
+        return await write_checkpoint(administration, 0)
+    return False
 
 
 async def _find_old(store: AuditStore, after: int, until: int, limit: int) -> list[AuditLink]:

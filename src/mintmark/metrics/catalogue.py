@@ -75,6 +75,11 @@ EXPIRING_SECRETS: Final = Family("mintmark_expiring_secrets", "gauge", "Client s
 TENANTS: Final = Family("mintmark_tenants", "gauge", "Tenants that are loaded, suspended ones included.")
 PURGED: Final = Family("mintmark_purged_rows_total", "counter", "Expired rows of tokens removed.")
 LEADER: Final = Family("mintmark_leader", "gauge", "1 where a worker of this server leads, else 0.")
+AUDIT_BROKEN: Final = Family(
+    "mintmark_audit_broken",
+    "gauge",
+    "1 where the audit log does not go on from its sealed head, as the leader sees it.",
+)
 WORKERS: Final = Family("mintmark_workers", "gauge", "Workers whose event loop turned within the last ten seconds.")
 WORKER_STARTS: Final = Family(
     "mintmark_worker_starts_total", "counter", "Starts of worker processes, the first ones included."
@@ -110,6 +115,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     TENANTS,
     PURGED,
     LEADER,
+    AUDIT_BROKEN,
     WORKERS,
     WORKER_STARTS,
     DATABASE_SIZE,

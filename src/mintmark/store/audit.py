@@ -17,7 +17,7 @@ from mintmark.store.events import EVENT_KINDS, EventRecord
 from mintmark.store.reading import Reader
 from mintmark.store.records import Act, AuditCheckpoint, AuditLink, AuditPage, AuditRecord, AuditSearch
 from mintmark.store.tables import AUDIT_CHECKPOINT, AUDIT_RECORD
-from mintmark.store.writing import Writing
+from mintmark.store.writing import Shown, Subject, Writing
 
 GONE: Final = ""
 """The body of a record that was removed for its age."""
@@ -96,6 +96,17 @@ class SqlAudit:
         """Keep a checkpoint, in the place of one for the same record, and facts. Raises: StoreUnavailable."""
         await self._writing.run(partial(write_checkpoint, checkpoint=checkpoint, facts=facts))
 
+    async def accept(
+        self, shown: Shown, checkpoint: AuditCheckpoint, *, without: Sequence[int], facts: Mapping[str, str]
+    ) -> None:
+        """Begin anew at a checkpoint, without others, and with facts: recorded as what is shown.
+
+        Raises: StoreUnavailable.
+        """
+        work = partial(replace_checkpoints, checkpoint=checkpoint, without=without, facts=facts)
+        subject = Subject("audit_log", None, str(checkpoint.seq), lambda _: shown, is_new=True)
+        await self._writing.record(work, [subject])
+
     async def purge(self, anchor: AuditCheckpoint) -> None:
         """Remove the records and checkpoints up to the anchor's, and keep the anchor. Raises: StoreUnavailable."""
         await self._writing.run(partial(erase_before, anchor=anchor))
@@ -150,6 +161,15 @@ def write_checkpoint(connection: Connection, *, checkpoint: AuditCheckpoint, fac
     write_facts(connection, facts)
     connection.execute(REMOVE_CHECKPOINT, {"of_seq": checkpoint.seq})
     connection.execute(ADD_CHECKPOINT, asdict(checkpoint))
+
+
+def replace_checkpoints(
+    connection: Connection, *, checkpoint: AuditCheckpoint, without: Sequence[int], facts: Mapping[str, str]
+) -> None:
+    """Delete some checkpoints, insert one, and put facts in the place of theirs. Raises: DBAPIError."""
+    for seq in without:
+        connection.execute(REMOVE_CHECKPOINT, {"of_seq": seq})
+    write_checkpoint(connection, checkpoint=checkpoint, facts=facts)
 
 
 def erase_before(connection: Connection, *, anchor: AuditCheckpoint) -> None:

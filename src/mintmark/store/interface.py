@@ -370,6 +370,15 @@ class AuditStore(Protocol):
     async def add_checkpoint(self, checkpoint: AuditCheckpoint, facts: Mapping[str, str] = {}) -> None:
         """Keep a checkpoint, in the place of one for the same record, and facts, in one transaction."""
 
+    async def accept(
+        self, shown: Mapping[str, Any], checkpoint: AuditCheckpoint, *, without: Sequence[int], facts: Mapping[str, str]
+    ) -> None:
+        """Keep a checkpoint and facts, and remove the checkpoints of these records, in one transaction.
+
+        Args:
+            shown: what the record of it says, JSON.
+        """
+
     async def purge(self, anchor: AuditCheckpoint) -> None:
         """Remove the records and checkpoints up to the anchor's, and keep the anchor, in one transaction."""
 
