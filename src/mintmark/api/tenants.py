@@ -63,6 +63,7 @@ class TenantCreation(Given, frozen=True, kw_only=True):
     is_default: bool = False
     is_msp: bool = False
     msp_id: TenantId | None = None
+    allows_registration: bool = False
     token_rules: TokenRuleSet = TokenRuleSet()
 
 
