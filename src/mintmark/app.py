@@ -114,8 +114,11 @@ class Application:
         return {**self.observation.make_endpoints(parts), "registration": registration}
 
     def _make_mounts(self, verifier: TokenVerifier, callers: Callers) -> Sequence[Mount]:
-        api = ManagementApi(TABLE, callers, self._administration)
-        open_api = OpenApi(self._administration, verifier, self, self._recording.buffer)
+        administration, seen = self._administration, self.observation
+        api = ManagementApi(TABLE, callers, administration, present=self, take_note=seen.make_note_taker("rest"))
+        open_api = OpenApi(
+            administration, verifier, self, audit=self._recording.buffer, take_note=seen.make_note_taker("omada")
+        )
         return [*((path, api) for path in MOUNTED_AT), *((path, open_api) for path in OPEN_API_MOUNTED_AT)]
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:

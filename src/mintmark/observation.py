@@ -14,6 +14,7 @@ from mintmark import __version__
 from mintmark.admin.administration import Administration
 from mintmark.admin.key_ages import KeyAges
 from mintmark.admin.upkeep import KeySchedule
+from mintmark.api.figures import Api, TakeNote, make_taker
 from mintmark.authentication.clients import ClientDirectory
 from mintmark.endpoints.outcome import Outcomes
 from mintmark.endpoints.parts import Parts, make_endpoints
@@ -105,6 +106,10 @@ class Observation:
 
         self._export = SpanExport(self._settings.otlp_endpoint, self._settings.trace_sample_ratio, self._number)
         return trace_endpoints(plain, parts, self._export.tracer)
+
+    def make_note_taker(self, api: Api) -> TakeNote:
+        """Return what counts the calls of a management API."""
+        return make_taker(self._sheet, api)
 
     def metrics_app(self) -> MetricsApp:
         """Make the application of the metrics listener."""

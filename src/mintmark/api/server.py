@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -17,6 +17,7 @@ from mintmark.admin.administration import Administration
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
 from mintmark.api.callers import Callers, read_token
 from mintmark.api.document import write_document
+from mintmark.api.figures import CallNote, TakeNote, outcome_of
 from mintmark.api.operation import PREFIX, Found, Operation, Table
 from mintmark.api.page import PAGE_HEADERS, STYLE, write_page
 from mintmark.api.performing import perform, refuse
@@ -38,12 +39,23 @@ STATUSES: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-too-l
 """What Litestar itself refuses, and our names for it."""
 
 
+class Present(Protocol):
+    """Tenants as they are now."""
+
+    def find_tenant(self, tenant_id: str) -> object:
+        """Return what is falsy for a tenant that is not there."""
+
+
 class ManagementApi:
     """Answers below PREFIX, and with the metadata of the API as a protected resource."""
 
-    def __init__(self, table: Table, callers: Callers, administration: Administration) -> None:
+    def __init__(
+        self, table: Table, callers: Callers, administration: Administration, *, present: Present, take_note: TakeNote
+    ) -> None:
         self._callers = callers
         self._administration = administration
+        self._present = present
+        self._take_note = take_note
         self._document = write_document(table)
         self._page = write_page(table)
         self._app = Litestar(
@@ -56,16 +68,22 @@ class ManagementApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. The path stays percent-encoded, so that an id may hold a slash."""
         raw = scope.get("raw_path") or scope["path"].encode()
-        exchange = read_exchange(scope)
+        exchange, note, status = read_exchange(scope), CallNote(), 500
         headers = (*EVERY_ANSWER, (b"x-correlation-id", exchange.correlation_id.encode()))
 
         async def send_marked(message: dict[str, Any]) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message = {**message, "headers": [*message["headers"], *headers]}
             await send(message)
 
-        inner = {**scope, "path": quote(raw.partition(b"?")[0], safe=SAFE_IN_PATH), "state": {"exchange": exchange}}
-        await self._app(inner, receive, send_marked)  # type: ignore[arg-type]
+        state = {"exchange": exchange, "note": note}
+        inner = {**scope, "path": quote(raw.partition(b"?")[0], safe=SAFE_IN_PATH), "state": state}
+        try:
+            await self._app(inner, receive, send_marked)  # type: ignore[arg-type]
+        finally:
+            self._take_note(note, outcome_of(status))
 
     def _route(self, operation: Operation) -> HTTPRouteHandler:
         async def answer(request: Asked) -> Response[bytes]:
@@ -74,7 +92,8 @@ class ManagementApi:
         return make_route(operation.method, PREFIX + operation.path, answer, operation.max_body_octets)
 
     async def _serve(self, operation: Operation, request: Asked) -> HttpResponse:
-        exchange = exchange_of(request)
+        exchange, note = exchange_of(request), request.scope["state"]["note"]
+        note.operation = operation.name
         headers = join_headers(list(request.scope["headers"]))
         source = request.scope["client"][0] if request.scope["client"] else ""
         try:
@@ -82,8 +101,10 @@ class ManagementApi:
             require_acceptable(headers)
         except Exception as error:
             return refuse(error, exchange)
-        body = await request.body()
         path = {name: unquote(text) for name, text in request.path_params.items()}
+        if self._present.find_tenant(path.get("tenant_id", "")):
+            note.tenant_id = path["tenant_id"]
+        body = await request.body()
         asked = HttpRequest(request.method, request.scope["path"], request.scope["query_string"], headers, body, source)
         return await perform(Found(operation, path), asked, desk)
 

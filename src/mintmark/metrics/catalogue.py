@@ -53,6 +53,19 @@ REQUEST: Final = Family(
     ("endpoint",),
     SECONDS,
 )
+CALLS: Final = Family(
+    "mintmark_management_calls_total",
+    "counter",
+    "Calls of the management APIs, by what became of them.",
+    ("api", "tenant", "operation", "outcome"),
+)
+CALL: Final = Family(
+    "mintmark_management_call_duration_seconds",
+    "histogram",
+    "Time that calls of the management APIs took.",
+    ("api", "operation"),
+    SECONDS,
+)
 BATCH: Final = Family("mintmark_commit_batch_writes", "histogram", "Writes that one group commit held.", (), BATCHES)
 COMMIT: Final = Family(
     "mintmark_commit_duration_seconds", "histogram", "Time of one group commit, its sync to disk included.", (), SECONDS
@@ -104,6 +117,8 @@ FAMILIES: Final[tuple[Family, ...]] = (
     REFUSED,
     OTHERS_REFUSED,
     REQUEST,
+    CALLS,
+    CALL,
     BATCH,
     COMMIT,
     WAITING,
