@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -84,6 +85,7 @@ class Application:
         self.router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
         self._by_issuer: Mapping[str, str] = {}
+        self._hosts: Collection[str] = ()
         self._controllers: Mapping[str | None, TenantRecord] = {}
         self._revision = self._of_issuers = -1
         self._tasks: list[asyncio.Task[None]] = []
@@ -181,6 +183,7 @@ class Application:
         self._served = {tenant.record.tenant_id: tenant for tenant in served}
         self._by_issuer = {tenant.record.issuer: tenant.record.tenant_id for tenant in served}
         records = [tenant.record for tenant in served]
+        self._hosts = frozenset(host for one in records for host in (*one.hosts, urlsplit(one.issuer).netloc.lower()))
         self._controllers = {one.identifier: one for one in records if one.dialect == OMADA and not one.is_suspended}
         self.router = Router(served)
 
@@ -192,6 +195,10 @@ class Application:
     def find_issuer(self, issuer: str) -> str | None:
         """Return the id of the tenant with this issuer identifier, or None."""
         return self._by_issuer.get(issuer)
+
+    def knows_host(self, host: str) -> bool:
+        """Tell whether a Host header, lower case, names a tenant's host, with a port or without, or an issuer's."""
+        return host in self._hosts or host.rpartition(":")[0] in self._hosts
 
     def find_identifier(self, identifier: str) -> TenantRecord | None:
         """Return the Omada controller, msp or customer of this id, if it is there and not suspended."""

@@ -32,7 +32,6 @@ Send = Callable[[Any], Awaitable[None]]
 Asked = Request[Any, Any, Any]
 
 MOUNTED_AT: Final = (PREFIX, RESOURCE_METADATA)
-HOST: Final = re.compile(r"[A-Za-z0-9._\[\]:-]{1,255}")
 SAFE_IN_PATH: Final = "/:@!$&'()*+,;=-._~%"
 EVERY_ANSWER: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 STATUSES: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
@@ -44,6 +43,9 @@ class Present(Protocol):
 
     def find_tenant(self, tenant_id: str) -> object:
         """Return what is falsy for a tenant that is not there."""
+
+    def knows_host(self, host: str) -> bool:
+        """Tell whether a Host header names a tenant's host, or that of an issuer."""
 
 
 class ManagementApi:
@@ -68,7 +70,7 @@ class ManagementApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. The path stays percent-encoded, so that an id may hold a slash."""
         raw = scope.get("raw_path") or scope["path"].encode()
-        exchange, note, status = read_exchange(scope), CallNote(), 500
+        exchange, note, status = read_exchange(scope, self._present), CallNote(), 500
         headers = (*EVERY_ANSWER, (b"x-correlation-id", exchange.correlation_id.encode()))
 
         async def send_marked(message: dict[str, Any]) -> None:
@@ -80,8 +82,10 @@ class ManagementApi:
 
         state = {"exchange": exchange, "note": note}
         inner = {**scope, "path": quote(raw.partition(b"?")[0], safe=SAFE_IN_PATH), "state": state}
+        # Litestar would take such a path for another.
+        answer = _refuse_path if b"//" in raw.partition(b"?")[0] else self._app
         try:
-            await self._app(inner, receive, send_marked)  # type: ignore[arg-type]
+            await answer(inner, receive, send_marked)  # type: ignore[arg-type]
         finally:
             self._take_note(note, outcome_of(status))
 
@@ -121,7 +125,7 @@ class ManagementApi:
             return Response(STYLE, media_type=MediaType.CSS, headers=PAGE_HEADERS)
 
         async def show_resource(request: Asked) -> Response[bytes]:
-            return Response(await self._describe_resource(request), media_type="application/json")
+            return await self._describe_resource(request)
 
         routes = {
             PREFIX + "/openapi.json": show_document,
@@ -131,22 +135,26 @@ class ManagementApi:
         }
         return [make_route("GET", path, show) for path, show in routes.items()]
 
-    async def _describe_resource(self, request: Asked) -> bytes:
-        """Return the API's metadata as a protected resource. RFC: 9728 section 3.2.
+    async def _describe_resource(self, request: Asked) -> Response[bytes]:
+        """Answer with the API's metadata as a protected resource, at hosts that are ours. RFC: 9728 section 3.2.
 
         A caller of another tenant knows its issuer; only the administrative one is named to everybody.
         """
+        origin = exchange_of(request).origin
+        if not origin:
+            return _refuse_unserved(request, Refusal("not-found"))
         tenants = await self._administration.store.tenants.list()
         document = {
-            "resource": exchange_of(request).origin + PREFIX,
+            "resource": origin + PREFIX,
             "authorization_servers": [one.issuer for one in tenants if one.is_administrative],
             "scopes_supported": sorted(PERMISSIONS),
             "bearer_methods_supported": ["header"],
             "resource_name": "Mintmark management API",
-            "resource_documentation": exchange_of(request).origin + PREFIX + "/docs",
+            "resource_documentation": origin + PREFIX + "/docs",
             "mintmark_audience": MANAGEMENT_AUDIENCE,
         }
-        return msgspec.json.encode({name: value for name, value in document.items() if value})
+        octets = msgspec.json.encode({name: value for name, value in document.items() if value})
+        return Response(octets, media_type="application/json")
 
 
 def make_route(
@@ -182,19 +190,27 @@ def options_routes(table: Table) -> list[HTTPRouteHandler]:
     return [route(path, methods) for path, methods in by_path.items()]
 
 
-def read_exchange(scope: Scope) -> Exchange:
+def read_exchange(scope: Scope, present: Present) -> Exchange:
     """Return the request's correlation id, the caller's own if it sent one, and the origin that it reached us by."""
     headers = join_headers(scope["headers"])
     forwarded = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip()
     scheme = "https" if "https" in {scope.get("scheme"), forwarded} else "http"
-    host = headers.get(b"host", b"").decode("latin-1")
-    return Exchange(correlation_id_of(headers), f"{scheme}://{host if HOST.fullmatch(host) else 'localhost'}")
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    return Exchange(correlation_id_of(headers), f"{scheme}://{host}" if present.knows_host(host) else "")
 
 
 def exchange_of(request: Asked) -> Exchange:
     """Return what `read_exchange` read."""
     exchange: Exchange = request.scope["state"]["exchange"]
     return exchange
+
+
+async def _refuse_path(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a path that is nothing's."""
+    response = refuse(Refusal("not-found"), scope["state"]["exchange"])
+    headers = [*response.headers, (b"content-length", b"%d" % len(response.body))]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def _as_litestar(response: HttpResponse) -> Response[bytes]:
