@@ -119,7 +119,12 @@ class Application:
         administration, seen = self._administration, self.observation
         api = ManagementApi(TABLE, callers, administration, present=self, take_note=seen.make_note_taker("rest"))
         open_api = OpenApi(
-            administration, verifier, self, audit=self._recording.buffer, take_note=seen.make_note_taker("omada")
+            administration,
+            verifier,
+            self,
+            audit=self._recording.buffer,
+            take_note=seen.make_note_taker("omada"),
+            calls_per_second=self._settings.open_api_calls_per_s,
         )
         return [*((path, api) for path in MOUNTED_AT), *((path, open_api) for path in OPEN_API_MOUNTED_AT)]
 

@@ -56,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Failed authentications a minute that one caller may make for one client."""
     failures_per_source: int = 200
     """Failed authentications a minute that one caller may make in all."""
+    open_api_calls_per_s: int = 0
+    """Calls of the Omada Open API a second that one token may make of one worker; 0: any number. Theirs take 10."""
     key_lifetime_s: int = 90 * 86_400
     """Seconds for which a signing key signs before its successor does."""
     key_announce_s: int = 2 * 86_400
@@ -192,6 +194,7 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ("refresh_interval_s", 0.05 <= settings.refresh_interval_s <= 60, "from 0.05 to 60 seconds"),
         ("failures_per_client", settings.failures_per_client >= 1, "1 or more"),
         ("failures_per_source", settings.failures_per_source >= 1, "1 or more"),
+        ("open_api_calls_per_s", settings.open_api_calls_per_s >= 0, "0 or more"),
         ("shutdown_delay_s", 0 <= settings.shutdown_delay_s <= 3600, "from 0 to 3600 seconds"),
         ("shutdown_grace_s", 0 <= settings.shutdown_grace_s <= 3600, "from 0 to 3600 seconds"),
         ("key_announce_s", settings.key_announce_s >= MIN_ANNOUNCE_S, f"{MIN_ANNOUNCE_S} seconds or more"),

@@ -56,6 +56,7 @@ async def tend(world: World, schedule: KeySchedule = SCHEDULE) -> None:
 
 
 async def test_rotating_by_hand_ends_at_a_bound_and_revoking_never_does(world: World):
+    await world.add_tenant("std")
     first = await kids_of(world)
     for _ in range(MAX_PUBLISHED - len(first)):
         await rotate_signing_key(world.administration, "std", "ES256", announce_s=HOUR_S)

@@ -58,6 +58,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "key_announce_s": ("600", 600),
     "audit_tokens": ("false", False),
     "audit_checkpoint_interval_s": ("60", 60),
+    "open_api_calls_per_s": ("10", 10),
     "audit_retention_s": ("86400", 86_400),
     "audit_event_retention_s": ("7200", 7_200),
     "secret_expiry_notice_s": ("3600", 3600),

@@ -23,7 +23,7 @@ from mintmark.tokens.keys import (
 )
 
 MAX_PUBLISHED: Final = 32
-"""Signing keys with which rotating by hand ends: every verifier reads them all. Calls at once may pass it by as many."""
+"""Signing keys with which rotating by hand ends: every verifier reads them all. Calls at once may pass it by a few."""
 
 
 async def new_keys(administration: Administration, tenant_id: str, rules: Rules) -> list[KeyRecord]:

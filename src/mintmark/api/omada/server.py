@@ -14,6 +14,7 @@ from mintmark.admin.administration import Administration
 from mintmark.api.figures import NO_OPERATION, NO_TENANT, CallNote, Outcome, TakeNote
 from mintmark.api.omada.applications import APPLICATION_OPERATIONS
 from mintmark.api.omada.batch import BATCH_PATH, BatchCall
+from mintmark.api.omada.call_rate import CallRate
 from mintmark.api.omada.callers import Callers, Present
 from mintmark.api.omada.customers import CUSTOMER_OPERATIONS
 from mintmark.api.omada.dispatching import Asked, Dispatcher
@@ -37,7 +38,7 @@ MOUNTED_AT: Final = (PREFIX, INFO_PATH)
 MAX_BODY_OCTETS: Final = 1024 * 1024
 TABLE: Final = Table((*SITE_OPERATIONS, *APPLICATION_OPERATIONS, *ROLE_OPERATIONS, *CUSTOMER_OPERATIONS))
 
-NOBODY_KNOWN: Final = frozenset({"no_token", "expired_token", "invalid_token", "body_too_large", "invalid_type"})
+NOBODY_KNOWN: Final = frozenset({"no_token", "expired_token", "invalid_token", "body_too_large", "too_many_requests"})
 """Refusals before it is known who calls."""
 
 log = structlog.get_logger()
@@ -68,11 +69,13 @@ class OpenApi:
         *,
         audit: AuditBuffer,
         take_note: TakeNote,
+        calls_per_second: int,
     ) -> None:
         callers = Callers(administration, verifier, present, audit)
         self._administration = administration
         self._present = present
         self._take_note = take_note
+        self._rate = CallRate(calls_per_second)
         self._dispatcher = Dispatcher(TABLE, callers)
         self._batch = BatchCall(self._dispatcher, callers)
 
@@ -129,6 +132,8 @@ class OpenApi:
             source=scope["client"][0] if scope["client"] else "",
             correlation_id=correlation_id,
         )
+        if not self._rate.admits(asked.authorization or b""):
+            raise Refusal("too_many_requests")
         address = read_address(asked.path)
         if address.rest == BATCH_PATH and asked.method == "POST":
             return await self._batch.run(asked, address, self._administration)
