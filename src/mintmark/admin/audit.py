@@ -32,7 +32,7 @@ from mintmark.admin.audit_chain import (
     unsealed,
 )
 from mintmark.store.interface import AuditStore
-from mintmark.store.records import AuditPage, AuditRecord, AuditSearch
+from mintmark.store.records import AuditCheckpoint, AuditPage, AuditRecord, AuditSearch
 
 PAGE: Final = 500
 """Records read at once."""
@@ -136,35 +136,40 @@ async def accept_break(administration: Administration, seq: int, reason: str) ->
     if fault.seq != seq:
         raise Malformed(f"the first fault is at record {fault.seq}: {fault.text}", "seq")
     key, store = administration.audit_key, administration.store
-    last, hashed = await store.audit.head()
     checkpoints = await store.audit.checkpoints()
-    sealed, bodies_end = await store.deployment.find_fact(HEAD_FACT), await _find_end_of_bodies(administration)
-    oldest = max((one.seq for one in checkpoints if one.is_anchor and is_genuine(one, key)), default=0) + 1
-    first = last + 1 if fault.kind in {"forged_checkpoint", "unsealed"} else max(seq, oldest)
-    acceptance = sign_acceptance(
-        key,
-        Acceptance(
-            first=first,
-            last=last,
-            hash=hashed.hex(),
-            digest=(await _digest(store.audit, first, last)).hex(),
-            sealed=(sealed or "").rpartition(":")[0],
-            fault_seq=seq,
-            fault_kind=fault.kind,
-            fault_text=fault.text,
-            reason=reason,
-        ),
-    )
+    accepted = sign_acceptance(key, await _describe_break(administration, fault, reason, checkpoints))
+    last, hashed = accepted.last, bytes.fromhex(accepted.hash)
+    bodies_end = min(await _find_end_of_bodies(administration), last)
     await administration.acting(ACCEPTING).audit.accept(
-        msgspec.to_builtins(acceptance),
+        msgspec.to_builtins(accepted),
         sign_checkpoint(key, last, hashed, at=administration.now()),
         without=[one.seq for one in checkpoints if one.seq > last or not is_genuine(one, key)],
-        facts={
-            HEAD_FACT: seal_head(key, last, hashed),
-            BODIES_FACT: seal_end_of_bodies(key, min(bodies_end, last)),
-        },
+        facts={HEAD_FACT: seal_head(key, last, hashed), BODIES_FACT: seal_end_of_bodies(key, bodies_end)},
     )
-    return acceptance
+    return accepted
+
+
+async def _describe_break(
+    administration: Administration, fault: Fault, reason: str, checkpoints: Sequence[AuditCheckpoint]
+) -> Acceptance:
+    """Return what is to be accepted, from the fault to the present end, unsigned."""
+    store = administration.store
+    last, hashed = await store.audit.head()
+    sealed = await store.deployment.find_fact(HEAD_FACT) or ""
+    anchors = (one.seq for one in checkpoints if one.is_anchor and is_genuine(one, administration.audit_key))
+    is_in_a_seal = fault.kind in {"forged_checkpoint", "unsealed"}
+    first = last + 1 if is_in_a_seal else max(fault.seq, max(anchors, default=0) + 1)
+    return Acceptance(
+        first=first,
+        last=last,
+        hash=hashed.hex(),
+        digest=(await _digest(store.audit, first, last)).hex(),
+        sealed=sealed.rpartition(":")[0],
+        fault_seq=fault.seq,
+        fault_kind=fault.kind,
+        fault_text=fault.text,
+        reason=reason,
+    )
 
 
 async def _follow(administration: Administration, verifier: ChainVerifier, after: int, until: int) -> None:

@@ -11,7 +11,7 @@ from mintmark.api.messages import Name, TenantId
 from mintmark.api.operation import Call, Operation, Reply
 from mintmark.api.paging import PageQuery, read_cursor, reply_page
 from mintmark.api.problems import Fault, Refusal
-from mintmark.store.records import AuditRecord, AuditSearch
+from mintmark.store.records import AuditMembers, AuditRecord, AuditSearch
 
 ANY: Final = msgspec.Meta(description="Only records of exactly this; empty: of any.")
 
@@ -25,18 +25,9 @@ class AuditQuery(PageQuery, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     order: Literal["newest", "oldest"] = "newest"
 
 
-class AuditView(msgspec.Struct, frozen=True, kw_only=True):
+class AuditView(AuditMembers, frozen=True, kw_only=True):
     """One record. `hash` is over it, with `body_digest` in the place of its body, and the hash before it."""
 
-    seq: int
-    at: int
-    kind: str
-    actor: str
-    tenant_id: str | None
-    subject: str
-    source: str
-    token: str
-    correlation_id: str
     body: Annotated[msgspec.Raw | None, msgspec.Meta(extra_json_schema={"type": ["object", "null"]})]
     """As it was written: reading it would only cost time. null: it was removed for its age."""
     body_digest: str

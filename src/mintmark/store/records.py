@@ -240,8 +240,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str = ""
 
 
-class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One link of the audit log."""
+class AuditMembers(msgspec.Struct, frozen=True, kw_only=True):
+    """What a record of the audit log says besides its body."""
 
     seq: int
     """1, 2, 3 ... without a gap."""
@@ -254,6 +254,11 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     token: str
     correlation_id: str
+
+
+class AuditRecord(AuditMembers, frozen=True, kw_only=True):
+    """One link of the audit log."""
+
     body: str
     """JSON: `before` and `after` of a change, or the `entries` of many events. Empty: removed for its age."""
     body_digest: bytes

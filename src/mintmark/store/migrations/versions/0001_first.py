@@ -17,6 +17,7 @@ def upgrade() -> None:
     """Create all tables."""
     create_tenants()
     create_clients()
+    create_client_secrets()
     create_keys()
     create_tokens()
     create_reuse_and_revocation()
@@ -69,7 +70,7 @@ def create_tenants() -> None:
 
 
 def create_clients() -> None:
-    """Create `client` and `client_secret`."""
+    """Create `client`."""
     op.create_table(
         "client",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -93,6 +94,10 @@ def create_clients() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "client_id", name="pk_client"),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_client_tenant", ondelete="CASCADE"),
     )
+
+
+def create_client_secrets() -> None:
+    """Create `client_secret`."""
     op.create_table(
         "client_secret",
         sa.Column("secret_id", NAME, nullable=False),
