@@ -80,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Failed authentications a minute that one caller may make for one client."""
     failures_per_source: int = 200
     """Failed authentications a minute that one caller may make in all."""
+    open_api_calls_per_s: int = 0
+    """Calls of the Omada Open API a second that one token may make of one worker; 0: any number. Theirs take 10."""
     key_lifetime_s: int = 90 * 86_400
     """Seconds for which a signing key signs before its successor does."""
     key_announce_s: int = 2 * 86_400
@@ -90,6 +92,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Seconds between signed checkpoints of the audit log."""
     audit_retention_s: int = 400 * 86_400
     """Seconds for which records of the audit log are kept."""
+    audit_event_retention_s: int = 90 * 86_400
+    """Seconds for which the audit log keeps what issued tokens, refusals and other events were, if not shorter."""
     secret_expiry_notice_s: int = 14 * 86_400
     """Seconds before a secret's expiry from which on it is announced, once a day in the log."""
     upkeep_interval_s: float = 5.0
@@ -248,6 +252,7 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ("database_slow_after_s", 0.05 <= settings.database_slow_after_s <= 600, "from 0.05 to 600 seconds"),
         ("failures_per_client", settings.failures_per_client >= 1, "1 or more"),
         ("failures_per_source", settings.failures_per_source >= 1, "1 or more"),
+        ("open_api_calls_per_s", settings.open_api_calls_per_s >= 0, "0 or more"),
         ("shutdown_delay_s", 0 <= settings.shutdown_delay_s <= 3600, "from 0 to 3600 seconds"),
         ("shutdown_grace_s", 0 <= settings.shutdown_grace_s <= 3600, "from 0 to 3600 seconds"),
         ("key_announce_s", settings.key_announce_s >= MIN_ANNOUNCE_S, f"{MIN_ANNOUNCE_S} seconds or more"),
@@ -258,6 +263,11 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ),
         ("audit_checkpoint_interval_s", 1 <= settings.audit_checkpoint_interval_s <= 86_400, "from 1 to 86400 seconds"),
         ("audit_retention_s", settings.audit_retention_s >= MIN_RETENTION_S, f"{MIN_RETENTION_S} seconds or more"),
+        (
+            "audit_event_retention_s",
+            settings.audit_event_retention_s >= MIN_RETENTION_S,
+            f"{MIN_RETENTION_S} seconds or more",
+        ),
         ("secret_expiry_notice_s", settings.secret_expiry_notice_s >= 0, "0 seconds or more"),
         ("upkeep_interval_s", 0.05 <= settings.upkeep_interval_s <= 3600, "from 0.05 to 3600 seconds"),
         ("log_level", settings.log_level in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"),

@@ -10,7 +10,7 @@ import pytest
 
 from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.chain import GENESIS, hash_record
-from mintmark.store.events import AuditBuffer, name_token, records_of
+from mintmark.store.events import AuditBuffer, EventRecord, name_token, records_of
 from mintmark.store.interface import Store
 from mintmark.store.records import Act, AuditCheckpoint, AuditRecord, AuditSearch
 
@@ -228,7 +228,8 @@ class AuditConformance:
         for name in "abcd":
             await store.acting(ACT).tenants.add(tenant(name), [])
         log = await whole_log(store)
-        assert await store.audit.oldest(2) == [(one.seq, NOW, one.hash) for one in log[:2]]
+        assert await store.audit.links(0, 2) == [(one.seq, NOW, one.previous, one.hash) for one in log[:2]]
+        assert await store.audit.links(2, 9) == [(one.seq, NOW, one.previous, one.hash) for one in log[2:]]
         await store.audit.add_checkpoint(checkpoint(2, log[1].hash))
         anchor = checkpoint(3, log[2].hash, is_anchor=True)
         await store.audit.purge(anchor)
@@ -240,6 +241,23 @@ class AuditConformance:
         await store.acting(ACT).tenants.add(tenant("e"), [])
         [fifth] = await whole_log(store)
         assert (fifth.seq, fifth.previous) == (5, log[3].hash)
+
+    async def test_bodies_of_events_are_removed_within_the_bounds_and_those_of_acts_stay(self, store: Store) -> None:
+        events = [EventRecord("tokens_issued", "acme", NOW, f'{{"n":{number}}}') for number in range(4)]
+        await store.audit.add_events(events)
+        await store.acting(ACT).tenants.add(tenant(), [])
+        await store.audit.add_events([EventRecord("credentials_refused", None, NOW, "{}"), *events[:1]])
+        before = await whole_log(store)
+        assert await store.audit.purge_bodies(1, 6, {"how far": "6"}) == 4
+        assert await store.audit.purge_bodies(1, 6, {}) == 0
+        after = await whole_log(store)
+        assert [one.seq for one in after if not one.body] == [2, 3, 4, 6]
+        assert [msgspec.structs.replace(one, body="") for one in after] == [
+            msgspec.structs.replace(one, body="") for one in before
+        ]
+        assert await store.deployment.find_fact("how far") == "6"
+        assert await found(store, after=1, limit=9, octets=1) == ([2, 3, 4], 4)
+        assert_chained(after)
 
 
 class VersionConformance:

@@ -9,8 +9,7 @@ from typing import Final
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration, AdministrationError
-from mintmark.admin.audit import HEAD_FACT
-from mintmark.admin.audit_chain import seal_head
+from mintmark.admin.audit_chain import HEAD_FACT, seal_head
 from mintmark.admin.clients import ClientRequest, RegisteredClient, register_client
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
 from mintmark.admin.tenants import TenantRequest, create_tenant

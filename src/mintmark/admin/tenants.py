@@ -52,6 +52,8 @@ class TenantRequest(msgspec.Struct, frozen=True, kw_only=True):
     is_msp: bool = False
     msp_id: str | None = None
     """The tenant id of the msp whose customer it is to be."""
+    allows_registration: bool = False
+    """Clients may register themselves."""
     token_rules: Mapping[str, Any] = {}
     title: str = ""
     """A name for people."""
@@ -103,6 +105,7 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
         is_administrative=request.is_administrative,
         is_msp=request.is_msp,
         msp_id=request.msp_id,
+        allows_registration=request.allows_registration,
         token_rules=request.token_rules,
         title=request.title,
         description=request.description,

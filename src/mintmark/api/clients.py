@@ -22,10 +22,13 @@ from mintmark.api.messages import (
     Audiences,
     ClientId,
     ClientView,
+    Customers,
     Given,
     Name,
     NewClient,
+    Role,
     Scope,
+    Sites,
     TokenRuleSet,
     given_members,
     show_client,
@@ -49,6 +52,11 @@ EXAMPLE_VIEW: Final[Mapping[str, Any]] = {
     "audience": [],
     "resources": [],
     "token_rules": {},
+    "role": "",
+    "all_sites": False,
+    "sites": [],
+    "all_customers": False,
+    "customers": [],
     "created_at": 1795207683,
     "version": 1,
 }
@@ -66,6 +74,11 @@ class ClientCreation(Given, frozen=True, kw_only=True):
     grant_types: tuple[str, ...] = ("client_credentials",)
     authentication_methods: tuple[str, ...] = ("client_secret_basic", "client_secret_post")
     token_rules: TokenRuleSet = TokenRuleSet()
+    role: Role = ""
+    all_sites: bool = False
+    sites: Sites = ()
+    all_customers: bool = False
+    customers: Customers = ()
 
 
 class ClientPatch(Given, frozen=True, kw_only=True):
@@ -79,6 +92,11 @@ class ClientPatch(Given, frozen=True, kw_only=True):
     authentication_methods: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     token_rules: TokenRuleSet | msgspec.UnsetType = msgspec.UNSET
     """All of them: it replaces what was there."""
+    role: Role | msgspec.UnsetType = msgspec.UNSET
+    all_sites: bool | msgspec.UnsetType = msgspec.UNSET
+    sites: Sites | msgspec.UnsetType = msgspec.UNSET
+    all_customers: bool | msgspec.UnsetType = msgspec.UNSET
+    customers: Customers | msgspec.UnsetType = msgspec.UNSET
     is_disabled: bool | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -153,8 +171,8 @@ OPERATIONS: Final = (
         permission="clients:write",
         call=create,
         summary="Register a client",
-        about="A secret that was made is in this answer and in no other. Nobody gives a client a scope of this API"
-        " that he has not himself.",
+        about="A secret that was made is in this answer and in no other. Nobody gives a client a scope of this API,"
+        " or a role, that he has not himself.",
         takes=ClientCreation,
         gives=NewClient,
         success=201,

@@ -294,7 +294,7 @@ def erase_client(connection: Connection, *, named: Named) -> None:
     """Delete the client; its secrets go with it. Raises: NotFound, StaleVersion, DBAPIError."""
     require_version(connection, named)
     change(connection, REMOVE, named.parameters)
-    # A later client of the same id has a later generation, and so other slots: these would never be read again.
+    # A later client of the same id has another generation, and so other slots: these would never be read again.
     change(connection, REMOVE_SLOTS, named.parameters)
 
 

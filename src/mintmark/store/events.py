@@ -38,6 +38,8 @@ EVENTS: Final[Mapping[EventKind, EventRow]] = {
     "tokens_revoked": EventRow(10_000, ("at", "client_id", "kind", "token")),
 }
 
+EVENT_KINDS: Final = (*EVENTS, "events_dropped")
+
 Entry = tuple[str | int, ...]
 ByTenant = Mapping[str | None, Sequence[Entry]]
 

@@ -15,6 +15,7 @@ from mintmark.store.events import EventRecord
 from mintmark.store.records import (
     Act,
     AuditCheckpoint,
+    AuditLink,
     AuditPage,
     AuditRecord,
     AuditSearch,
@@ -370,23 +371,35 @@ class AuditStore(Protocol):
     async def head(self) -> tuple[int, bytes]:
         """Return the place and hash of the last record, also when it is removed; 0 and zeros before the first."""
 
-    async def oldest(self, limit: int) -> list[tuple[int, int, bytes]]:
-        """Return place, moment and hash of up to `limit` records, oldest first."""
-
     async def checkpoints(self) -> list[AuditCheckpoint]:
         """Return the checkpoints, oldest first."""
 
     async def last_checkpoint(self) -> AuditCheckpoint | None:
         """Return the newest checkpoint, or None."""
 
-    async def links(self, seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
-        """Return place, previous hash and hash of up to `limit` records behind `seq`, oldest first."""
+    async def links(self, seq: int, limit: int) -> list[AuditLink]:
+        """Return how up to `limit` records behind `seq` are chained, oldest first."""
 
     async def add_checkpoint(self, checkpoint: AuditCheckpoint, facts: Mapping[str, str] = {}) -> None:
         """Keep a checkpoint, in the place of one for the same record, and facts, in one transaction."""
 
+    async def accept(
+        self, shown: Mapping[str, Any], checkpoint: AuditCheckpoint, *, without: Sequence[int], facts: Mapping[str, str]
+    ) -> None:
+        """Keep a checkpoint and facts, and remove the checkpoints of these records, in one transaction.
+
+        Args:
+            shown: what the record of it says, JSON.
+        """
+
     async def purge(self, anchor: AuditCheckpoint) -> None:
         """Remove the records and checkpoints up to the anchor's, and keep the anchor, in one transaction."""
+
+    async def purge_bodies(self, after: int, up_to: int, facts: Mapping[str, str]) -> int:
+        """Remove the bodies of events behind `after` up to `up_to`, and write facts, in one transaction.
+
+        Returns: how many went.
+        """
 
 
 class Upkeep(Protocol):

@@ -338,6 +338,7 @@ AUDIT_RECORD: Final = Table(
     Column("source", Text, nullable=False),
     Column("token", Text, nullable=False),
     Column("correlation_id", Text, nullable=False),
+    Column("body_digest", LargeBinary, nullable=False),
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("body", Text, nullable=False),

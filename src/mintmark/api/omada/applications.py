@@ -10,7 +10,6 @@ from msgspec import UNSET, Meta
 
 from mintmark.admin.administration import AdministrationError, Malformed, Missing
 from mintmark.admin.applications import (
-    MAX_NAMED,
     ApplicationChanges,
     ApplicationRequest,
     Privilege,
@@ -22,6 +21,7 @@ from mintmark.admin.applications import (
     reset_application_secret,
 )
 from mintmark.admin.customers import customer_identifiers
+from mintmark.admin.privileges import MAX_NAMED
 from mintmark.admin.roles import NoSuchRole
 from mintmark.api.omada.operation import Call, Family, Operation
 from mintmark.api.omada.paging import make_grid

@@ -55,6 +55,7 @@ def upgrade() -> None:
     """Create all tables."""
     create_tenants()
     create_clients()
+    create_client_secrets()
     create_keys()
     create_tokens()
     create_reuse_and_revocation()
@@ -107,7 +108,7 @@ def create_tenants() -> None:
 
 
 def create_clients() -> None:
-    """Create `client` and `client_secret`."""
+    """Create `client`."""
     op.create_table(
         "client",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -131,6 +132,10 @@ def create_clients() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "client_id", name="pk_client"),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_client_tenant", ondelete="CASCADE"),
     )
+
+
+def create_client_secrets() -> None:
+    """Create `client_secret`."""
     op.create_table(
         "client_secret",
         sa.Column("secret_id", NAME, nullable=False),
@@ -317,6 +322,7 @@ def create_audit_log() -> None:
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("token", sa.Text, nullable=False),
         sa.Column("correlation_id", sa.Text, nullable=False),
+        sa.Column("body_digest", sa.LargeBinary, nullable=False),
         sa.Column("previous", sa.LargeBinary, nullable=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
