@@ -38,7 +38,7 @@ async def revoke_token(administration: Administration, verifier: TokenVerifier, 
     """
     administration.permit("tokens:revoke", tenant_id)
     await administration.require_tenant(tenant_id)
-    live = await verifier.find_live(tenant_id, token)
+    live = await verifier.find_live(tenant_id, token, to_end=True)
     if live is None:
         return False
     await end_token(administration.acting("revoke_token").tokens, live)
