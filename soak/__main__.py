@@ -20,7 +20,9 @@ SHOWN = 10
 def read_options(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m soak", description="Break a deployment under load.")
-    parser.add_argument("--short", action="store_true", help="only what can be done by killing processes, and not as root")
+    parser.add_argument(
+        "--short", action="store_true", help="only what can be done by killing processes, and not as root"
+    )
     parser.add_argument("--only", metavar="WORDS", default="", help="only faults whose names have these words")
     parser.add_argument("--journal", type=Path, metavar="FILE", help="write every answer there, a line of JSON each")
     return parser.parse_args(arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections import deque
@@ -14,6 +15,7 @@ from soak.broken import LabError
 from soak.journal import UNANSWERED, Entry, digest
 
 PATIENCE_S: Final = 20.0
+RETRY_S: Final = 0.3
 REMEMBERED: Final = 200
 OMADAC_ID: Final = "0f" * 16
 """Which tenant an Omada message means."""
@@ -140,9 +142,7 @@ class Asking:
 
     async def revoke(self, client: Client, token: str) -> None:
         """End a token."""
-        answer = await self.send(
-            "POST", f"/t/{client.tenant}/oauth2/revoke", data={**client.fields, "token": token}
-        )
+        answer = await self.send("POST", f"/t/{client.tenant}/oauth2/revoke", data={**client.fields, "token": token})
         self.note(answer, "revoke", digest(token), done(answer))
 
 
@@ -169,12 +169,15 @@ class Administrator:
             raise LabError(f"registering {members}: {answer}")
         return Client(tenant, answer.members["client_id"], answer.members["client_secret"], dialect)
 
-    async def set_disabled(self, client: Client, *, is_disabled: bool) -> bool:
-        """Suspend or resume a client, and return whether it is known to be done."""
+    async def set_disabled(self, client: Client, *, is_disabled: bool) -> None:
+        """Suspend or resume a client."""
         path = f"/tenants/{client.tenant}/clients/{client.client_id}"
-        answer = await self.call("PATCH", path, {"is_disabled": is_disabled})
-        self._asking.note(answer, "suspend" if is_disabled else "resume", client.client_id, done(answer))
-        return bool(done(answer))
+        is_done = ""
+        while not is_done:
+            answer = await self.call("PATCH", path, {"is_disabled": is_disabled})
+            is_done = done(answer)
+            self._asking.note(answer, "suspend" if is_disabled else "resume", client.client_id, is_done)
+            await asyncio.sleep(0.0 if is_done else RETRY_S)
 
     async def rotate(self, client: Client, overlap_s: int) -> Client:
         """Give a client a new secret, and return it with that. Asked again, the server tells of the same secret."""
@@ -187,6 +190,7 @@ class Administrator:
             self._asking.note(answer, "rotate", client.client_id, done(answer), given=given)
             if secret:
                 return client._replace(secret=secret)
+            await asyncio.sleep(RETRY_S)
 
 
 def done(answer: Answer) -> str:

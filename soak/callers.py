@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 from soak.asking import Administrator, Asking, Client
 from soak.laws import OVERLAP_S
 
-PAUSE_S: Final = 0.05
+PAUSE_S: Final = 0.1
 SUSPENDED_S: Final = 2.0
 BETWEEN_CHANGES_S: Final = 2.5
-BRIEF_S: Final = 4
+BRIEF_S: Final = 3
 SWEEPERS: Final = 16
 STEADY: Final = frozenset({"self-contained", "durable", "again", "spent"})
 """Who is granted tokens every second while all is well."""
@@ -84,7 +84,7 @@ async def outlive_tokens(cast: Cast) -> None:
     found = await cast.asking.issue(cast.brief)
     if found is not None:
         await cast.asking.introspect(cast.judge, found.access)
-        await asyncio.sleep(BRIEF_S + 2.5)
+        await asyncio.sleep(BRIEF_S + 1.5)
         await cast.asking.introspect(cast.judge, found.access)
 
 
@@ -123,13 +123,12 @@ async def revoke_tokens(cast: Cast, client: Client) -> None:
 async def suspend_and_resume(cast: Cast) -> None:
     """A client is suspended, and enabled again a while later."""
     for is_disabled, pause_s in ((True, SUSPENDED_S), (False, BETWEEN_CHANGES_S)):
-        while not await cast.administrator.set_disabled(cast.fleeting, is_disabled=is_disabled):
-            await asyncio.sleep(PAUSE_S)
+        await cast.administrator.set_disabled(cast.fleeting, is_disabled=is_disabled)
         await asyncio.sleep(pause_s)
 
 
 class Rotation:
-    """A client's secrets as they take turns: the newest is used, and so are those before it, longer than they may be."""
+    """A client's secrets as they take turns. Those before the newest are shown longer than they may be."""
 
     def __init__(self, cast: Cast) -> None:
         self._cast = cast

@@ -62,10 +62,10 @@ FAULTS: Final = (
         is_of_processes=False,
     ),
     Fault(
-        "PostgreSQL is killed, and away for 5 s",
+        "PostgreSQL is killed, and away for 3 s",
         lambda lab: lab.database.kill(),
         lambda lab: lab.database.start(),
-        held_s=5.0,
+        held_s=3.0,
         is_cut=True,
     ),
     Fault(
@@ -78,8 +78,8 @@ FAULTS: Final = (
     ),
     Fault(
         "the synchronous standby is away for 20 s",
-        lambda lab: lab.standby and lab.standby.stop(),
-        lambda lab: lab.standby and lab.standby.start(),
+        Lab.stop_standby,
+        Lab.start_standby,
         held_s=20.0,
         is_cut=True,
         is_of_processes=False,
@@ -97,7 +97,7 @@ FAULTS: Final = (
     skew(-30),
     Fault(
         "the primary is lost, the standby promoted",
-        lambda lab: lab.promote_standby(),
+        Lab.promote_standby,
         is_cut=True,
         is_of_processes=False,
     ),

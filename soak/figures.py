@@ -6,8 +6,18 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from soak.journal import Entry, Window
+from soak.laws import given_tokens_are_alive
 
-HEADINGS: Final = ("fault", "answers", "errors", "of them JWTs", "seconds with errors", "recovered, s", "longest, s")
+HEADINGS: Final = (
+    "fault",
+    "answers",
+    "errors",
+    "of them JWTs",
+    "seconds with errors",
+    "recovered, s",
+    "longest, s",
+    "taken for dead",
+)
 JWT: Final = "self-contained"
 
 
@@ -25,6 +35,8 @@ class Cost(NamedTuple):
     """From when it had been mended until every caller was answered well, and by every node."""
     longest_s: float
     """The longest that anybody waited for an answer, good or not."""
+    taken_for_dead: int
+    """How often a node whose clock differs found a token dead that was alive."""
 
 
 def cost_of(window: Window, journal: Sequence[Entry]) -> Cost:
@@ -39,7 +51,16 @@ def cost_of(window: Window, journal: Sequence[Entry]) -> Cost:
         len({int(entry.ended) for entry in errors}),
         window.recovered - window.healed,
         max((entry.ended - entry.began for entry in during), default=0.0),
+        taken_for_dead(window, journal),
     )
+
+
+def taken_for_dead(window: Window, journal: Sequence[Entry]) -> int:
+    """Return what the law of live tokens would find in the time of a fault, were no clock excused."""
+    if not window.skew_s:
+        return 0
+    looked = [entry for entry in journal if entry.act != "introspect" or window.overlaps(entry.began, entry.ended)]
+    return sum(1 for _ in given_tokens_are_alive(looked, [window._replace(skew_s=0)]))
 
 
 def table(windows: Sequence[Window], journal: Sequence[Entry]) -> str:
@@ -53,4 +74,5 @@ def lines(windows: Sequence[Window], journal: Sequence[Entry]) -> Iterator[str]:
     yield "|" + "---|" * len(HEADINGS)
     for cost in (cost_of(window, journal) for window in windows):
         numbers = f"{cost.answers:,} | {cost.errors:,} | {cost.jwt_errors:,} | {cost.bad_seconds}"
-        yield f"| {cost.window.fault} | {numbers} | {cost.recovery_s:.1f} | {cost.longest_s:.1f} |"
+        seconds = f"{cost.recovery_s:.1f} | {cost.longest_s:.1f}"
+        yield f"| {cost.window.fault} | {numbers} | {seconds} | {cost.taken_for_dead:,} |"

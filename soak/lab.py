@@ -31,6 +31,18 @@ STARTS_WITHIN_S: Final = 30.0
 TABLE: Final = "mintmark_soak"
 SERVER_SETTINGS: Final = {"max_connections": "200", "shared_buffers": "128MB", "wal_keep_size": "1GB"}
 STANDBY_SETTINGS: Final = {"hot_standby": "on", "wal_retrieve_retry_interval": "500ms"}
+TENANTS: Final = f"""
+[tenants.standard]
+dialect = "oauth2"
+issuer = "{ISSUER}"
+[tenants.wso2]
+dialect = "wso2"
+issuer = "{ISSUER}/wso2"
+[tenants.omada]
+dialect = "omada"
+issuer = "{ISSUER}/omada"
+identifier = "{OMADAC_ID}"
+"""
 PROXY: Final = """
 global
     maxconn 4000
@@ -107,10 +119,9 @@ class Standby(Postgres):
 
     def _copy(self, primary: Postgres) -> None:
         source = f"host=127.0.0.1 port={primary.port} user={USER} password={PASSWORD}"
-        command = [self._programs / "pg_basebackup", "-R", "-c", "fast", "-D", self._folder / "data", "-d", source]
-        made = subprocess.run(
-            command, cwd=self._folder, capture_output=True, text=True, check=False, **self._as_whom
-        )
+        program, place = str(self._programs / "pg_basebackup"), str(self._folder / "data")
+        command = [program, "-R", "-c", "fast", "-D", place, "-d", source]
+        made = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False, **self._as_whom)
         if made.returncode:
             raise LabError(f"pg_basebackup: {made.stderr}")
 
@@ -231,8 +242,10 @@ class Lab:
         self._start_proxy(proxy)
 
     def _add_standby(self) -> None:
-        self.standby = self._running.enter_context(removed(Standby(self.database)))
-        self._ports.append(self.standby.port)
+        standby = Standby(self.database)
+        self._running.enter_context(removed(standby))
+        self.standby = standby
+        self._ports.append(standby.port)
         # From here on what is acknowledged is on both.
         self.database.set("synchronous_standby_names", "*")
 
@@ -254,10 +267,8 @@ class Lab:
         shown = self.run("init", "--state-dir", "init")
         found = dict(re.findall(r"^(client_id|client_secret): (\S+)$", shown, re.MULTILINE))
         self.admin = Client("admin", found["client_id"], found["client_secret"])
-        self.run("tenant", "create", "standard", "--issuer", ISSUER, "--default")
-        self.run("tenant", "create", "wso2", "--dialect", "wso2", "--issuer", f"{ISSUER}/wso2")
-        named = ("--identifier", OMADAC_ID)
-        self.run("tenant", "create", "omada", "--dialect", "omada", "--issuer", f"{ISSUER}/omada", *named)
+        (self._folder / "tenants.toml").write_text(TENANTS)
+        self.run("apply", "tenants.toml")
 
     def run(self, *words: str) -> str:
         """Run a command of Mintmark's. Raises: LabError."""
@@ -290,6 +301,16 @@ class Lab:
         self.database.kill()
         self.standby.tell("SELECT pg_promote()")
         self.database, self.standby = self.standby, None
+
+    def stop_standby(self) -> None:
+        """End the standby in order."""
+        if self.standby is not None:
+            self.standby.stop()
+
+    def start_standby(self) -> None:
+        """Let it follow again."""
+        if self.standby is not None:
+            self.standby.start()
 
     def freeze_database(self, how: signal.Signals) -> None:
         """Stop all processes of the database, or let them go on: the machine lives, and says nothing."""

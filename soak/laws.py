@@ -26,6 +26,7 @@ NEVER: Final = float("inf")
 Journal = Sequence[Entry]
 Windows = Sequence[Window]
 Law = Callable[[Journal, Windows], Iterator[str]]
+"""Yields what breaks it, a sentence each."""
 
 
 class Life(NamedTuple):
@@ -80,7 +81,7 @@ def lives(journal: Journal, windows: Windows) -> dict[str, Life]:
         if entry.subject in found:
             surely = entry.ended if entry.outcome == "done" else NEVER
             found[entry.subject] = found[entry.subject].ended_by(entry.began, surely)
-    suspended, thefts = by_subject(journal, "suspend"), possible_thefts(journal)
+    suspended, thefts = by_subject(journal, "suspend"), possible_thefts(journal, windows)
     for name, life in found.items():
         ended = end_by_suspension(life, suspended.get(life.given.subject, ()), windows)
         found[name] = ended.ended_by(thefts.get(life.given.family, NEVER))
@@ -98,14 +99,18 @@ def end_by_suspension(life: Life, suspensions: Iterable[Entry], windows: Windows
     return life
 
 
-def possible_thefts(journal: Journal) -> dict[str, float]:
-    """Return from when on a family may be dead, since one of its tokens came again too late for a parallel call."""
+def possible_thefts(journal: Journal, windows: Windows) -> dict[str, float]:
+    """Return from when on a family may be dead, since one of its tokens came again too late for a parallel call.
+
+    By clocks that differ by more than the leeway every second use is too late.
+    """
     found: dict[str, float] = {}
     for uses in by_subject(journal, "refresh").values():
         first = min(use.began for use in uses)
-        late = [use.began for use in uses if use.ended - first > LEEWAY_S and len(uses) > 1]
-        if late:
-            found[uses[0].family] = min(found.get(uses[0].family, NEVER), *late)
+        is_skewed = any(skew_of(use, windows) for use in uses)
+        late = [use.began for use in uses if use.ended - first > LEEWAY_S or is_skewed]
+        if len(uses) > 1 and late:
+            found[uses[0].family] = min([found.get(uses[0].family, NEVER), *late])
     return found
 
 

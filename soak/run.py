@@ -41,11 +41,13 @@ class Report(NamedTuple):
 
 def soak(*, is_whole: bool, calm_s: float = CALM_S, faults: Sequence[Fault] = FAULTS) -> Report:
     """Soak a deployment. Raises: LabError."""
-    with tempfile.TemporaryDirectory(prefix="mintmark-soak-", dir="/var/tmp") as folder:
-        with Lab(Path(folder), nodes=3 if is_whole else 2, is_whole=is_whole) as lab:
-            chosen = [fault for fault in faults if is_whole or fault.is_of_processes]
-            journal, windows = asyncio.run(run(lab, chosen, calm_s))
-            return Report(journal, windows, breaches(journal, windows) | {"the_audit_chain_verifies": audit(lab)})
+    chosen = [fault for fault in faults if is_whole or fault.is_of_processes]
+    with (
+        tempfile.TemporaryDirectory(prefix="mintmark-soak-", dir="/var/tmp") as folder,
+        Lab(Path(folder), nodes=3 if is_whole else 2, is_whole=is_whole) as lab,
+    ):
+        journal, windows = asyncio.run(run(lab, chosen, calm_s))
+        return Report(journal, windows, breaches(journal, windows) | {"the_audit_chain_verifies": audit(lab)})
 
 
 def audit(lab: Lab) -> list[str]:
