@@ -27,6 +27,8 @@ from tests.postgresql import FAST, PASSWORD, PATIENCE_S, USER, Postgres, find_pr
 WORKERS: Final = 2
 ISSUER: Final = "https://id.example"
 CLOCK_LIBRARY: Final = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+CLOCK_SEEN_S: Final = 2.0
+"""It looks for another time once a second."""
 STARTS_WITHIN_S: Final = 30.0
 TABLE: Final = "mintmark_soak"
 SERVER_SETTINGS: Final = {"max_connections": "200", "shared_buffers": "128MB", "wal_keep_size": "1GB"}
@@ -138,7 +140,7 @@ class Node:
         own = {"MINTMARK_STATE_DIR": str(self._folder), "MINTMARK_LISTEN": f"http://127.0.0.1:{self.port}"}
         self.environment = {**environment, **own}
         self._skewed = {} if clock is None else self._clock_settings(clock)
-        self.set_clock(0)
+        self._clock.write_text("+0s\n")
         self.start()
 
     def _clock_settings(self, library: Path) -> dict[str, str]:
@@ -146,8 +148,9 @@ class Node:
         return {"LD_PRELOAD": str(library), "FAKETIME_DONT_FAKE_MONOTONIC": "1", **own}
 
     def set_clock(self, ahead_s: int) -> None:
-        """Set the clock so far ahead of the others', within a second."""
+        """Set the clock so far ahead of the others', and return when its processes have seen it."""
         self._clock.write_text(f"{ahead_s:+d}s\n")
+        time.sleep(CLOCK_SEEN_S)
 
     def start(self) -> None:
         """Start it."""

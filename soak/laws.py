@@ -174,9 +174,15 @@ def a_secret_ends_with_its_overlap(journal: Journal, windows: Windows) -> Iterat
     rotations = by_subject(journal, "rotate")
     for ask in of_act(journal, "issue"):
         done = [one for one in later_rotations(ask.credential, rotations[ask.subject]) if one.outcome == "done"]
-        ends = min((max(one.ended + OVERLAP_S, known_by(one, windows, ask.node)) for one in done), default=NEVER)
+        ends = min((overlap_ends(one, windows, ask.node) for one in done), default=NEVER)
         if ask.outcome == "granted" and ask.began > ends + ROUNDING_S + skew_of(ask, windows):
             yield f"a secret of {ask.subject}, ended by {ends:.2f}, was taken at {ask.began:.2f} by {ask.node}"
+
+
+def overlap_ends(rotation: Entry, windows: Windows, node: str) -> float:
+    """Return until when a node may take the secrets before. The end is set by the clock of the node that rotated."""
+    ends = rotation.ended + OVERLAP_S + skew_of(rotation, windows)
+    return max(ends, known_by(rotation, windows, node))
 
 
 def later_rotations(secret: str, rotations: Iterable[Entry]) -> list[Entry]:
@@ -214,7 +220,8 @@ def is_out_of_turn(entry: Entry, own: Journal, windows: Windows) -> bool:
     """Tell whether the secret may have been too new for the node, or its overlap over."""
     rotations = of_act(own, "rotate")
     new = (one for one in rotations if entry.credential in one.given)
-    ends = (one.began + OVERLAP_S for one in later_rotations(entry.credential, rotations))
+    later = later_rotations(entry.credential, rotations)
+    ends = (one.began + OVERLAP_S - skew_of(one, windows) for one in later)
     is_new = any(entry.began <= known_by(one, windows, entry.node) for one in new)
     return is_new or entry.ended >= min(ends, default=NEVER) - ROUNDING_S - skew_of(entry, windows)
 
