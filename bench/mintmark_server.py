@@ -22,7 +22,7 @@ from bench.tools import find_wrk
 
 MINTMARK: Final = Path(sys.executable).parent / "mintmark"
 TENANT: Final = "bench"
-SETTING_UP_S: Final = 300
+SETTING_UP_S: Final = 1200
 
 
 def prepare(
