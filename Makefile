@@ -20,7 +20,7 @@ endif
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help run test check fix bench lock clean curl
+.PHONY: help run test check fix bench soak lock clean curl
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -45,13 +45,16 @@ fix: .venv/.dev-installed ## format, and mend what the linter can
 bench: .venv/.dev-installed ## measure against the peers
 	@$(WITH_NODE) exec .venv/bin/python -m bench $(ARGS)
 
+soak: .venv/.dev-installed ## break a deployment of several nodes under load, as root
+	@exec .venv/bin/python -m soak $(ARGS)
+
 lock: | $(UV) ## pin the dependencies again (LOCK=--upgrade takes the newest)
 	@$(WITH_INDEX) $(COMPILE) --output-file requirements/server.txt
 	@$(WITH_INDEX) $(COMPILE) --group dev --constraints requirements/server.txt --output-file requirements/dev.txt
 
 clean: ## remove the environment and the caches
 	rm -rf .venv .cache build dist $(NODE)/node_modules
-	@find src tests bench examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests bench soak examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- the environment: made once, and again when a lock or pyproject.toml changes ---
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.broken import BrokenRowError
-from bench.load import Measure
+from bench.load import Measure, Measured
 from bench.machine import describe_machine
 from bench.results import Result, as_json
 from bench.rows import Row, choose_rows
@@ -50,9 +50,14 @@ def prepare(rows: Sequence[Row], folder: Path) -> list[tuple[Result, Measure]]:
             measure = row.prepare(folder)
         except BrokenRowError as error:
             result.failure = str(error)
-            measure = float
+            measure = broken
         prepared.append((result, measure))
     return prepared
+
+
+def broken(seconds: int) -> Measured:
+    """Stand where a row that could not be prepared has no measure."""
+    raise BrokenRowError("it was not prepared")
 
 
 def measure_rounds(prepared: Sequence[tuple[Result, Measure]], rounds: int, seconds: int) -> None:
@@ -66,7 +71,9 @@ def measure_rounds(prepared: Sequence[tuple[Result, Measure]], rounds: int, seco
 def measure_row(result: Result, measure: Measure, number: int, seconds: int) -> None:
     """Measure one row in one round."""
     try:
-        result.rates[number] = measure(seconds)
+        measured = measure(seconds)
+        result.rates[number] = measured.rate
+        result.halves += [measured.half] if measured.half else []
         progress(f"round {number}: {result.row.key} {result.rates[number]:,.0f}/s")
     except BrokenRowError as error:
         result.failure = str(error)

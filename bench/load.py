@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bench.broken import BrokenRowError
 from bench.processes import Command, last_lines, run, running
@@ -22,8 +22,25 @@ WARMING_S: Final = 2
 SCRIPT: Final = Path(__file__).parent / "token_request.lua"
 FORM: Final = "grant_type=client_credentials&scope=read+write"
 
-Measure = Callable[[int], float]
-"""Takes seconds, gives operations a second."""
+
+class Measured(NamedTuple):
+    """What one load gave."""
+
+    rate: float
+    """Operations a second, all connections asking without a pause."""
+    half: HalfLoad | None = None
+
+
+class HalfLoad(NamedTuple):
+    """How long answers took at some half of that."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+
+
+Measure = Callable[[int], Measured]
+"""Takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +55,8 @@ class Server:
     expected: Expected
     env: Mapping[str, str] = field(default_factory=dict)
     form: str = FORM
+    ports: Sequence[int] = ()
+    """Where the nodes listen, if there are several: each is asked by a thread of its own."""
 
     def body(self) -> str:
         """Return the token request of the first client, as wrk sends it."""
@@ -52,15 +71,24 @@ def write_clients(file: Path, pairs: Sequence[tuple[str, str]]) -> Path:
     return file
 
 
-def measure(server: Server, wrk: str, seconds: int) -> float:
-    """Return the tokens a second that a freshly started server gives. Raises: BrokenRowError."""
+def measure(server: Server, wrk: str, seconds: int) -> Measured:
+    """Return the tokens a second that a freshly started server gives, and how fast. Raises: BrokenRowError."""
     with running(server.commands, server.env, server.log) as children:
         wait_until_ready(server, children)
         check_tokens(server.url, server.body(), server.expected)
         run_wrk(server, wrk, min(WARMING_S, seconds), seed=1)
-        figures = run_wrk(server, wrk, seconds, seed=2)
+        measured = load(server, wrk, seconds)
         check_tokens(server.url, server.body(), server.expected)
-    return float(figures["requests"] / figures["seconds"])
+    return measured
+
+
+def load(server: Server, wrk: str, seconds: int) -> Measured:
+    """Load a server fully, then by half for half the time. Raises: BrokenRowError."""
+    full = run_wrk(server, wrk, seconds, seed=2)
+    rate = full["requests"] / full["seconds"]
+    # As many connections, each of which makes a request in twice the time: nearly all of it is pause then.
+    paced = run_wrk(server, wrk, max(1, seconds // 2), seed=3, pause_ms=2000 * CONNECTIONS / rate)
+    return Measured(rate, HalfLoad(paced["requests"] / paced["seconds"], paced["p50_ms"], paced["p99_ms"]))
 
 
 def wait_until_ready(server: Server, children: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -77,13 +105,18 @@ def wait_until_ready(server: Server, children: Sequence[subprocess.Popen[bytes]]
     raise BrokenRowError(f"the server did not start ({why}): {last_lines(server.log.read_text(errors='replace'))}")
 
 
-def run_wrk(server: Server, wrk: str, seconds: int, *, seed: int) -> dict[str, Any]:
+def run_wrk(server: Server, wrk: str, seconds: int, *, seed: int, pause_ms: float = 0.0) -> dict[str, Any]:
     """Load the server and return the figures of the wrk script.
+
+    Args:
+        pause_ms: how long each connection waits between an answer and the next request, on the average.
 
     Raises: BrokenRowError when not every request was answered, by a 2xx.
     """
-    options = [f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}", "--timeout", "10s", "-s", str(SCRIPT)]
-    env = {"FORM": server.form, "CLIENTS": str(server.clients), "SEED": str(seed)}
+    threads = max(THREADS, len(server.ports))
+    options = [f"-t{threads}", f"-c{CONNECTIONS}", f"-d{seconds}", "--timeout", "10s", "-s", str(SCRIPT)]
+    env = {"FORM": server.form, "CLIENTS": str(server.clients), "SEED": str(seed), "PAUSE_MS": str(pause_ms)}
+    env |= {"PORTS": " ".join(map(str, server.ports))}
     output = run([wrk, *options, server.url], env, timeout_s=seconds + 60)
     figures: dict[str, Any] = json.loads(output.splitlines()[-1])
     if figures["requests"] == 0 or figures["refused"] or figures["broken"] or "Non-2xx" in output:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from bench import database
 from bench.broken import BrokenRowError
 from bench.load import WORKERS, Measure, Server, measure, write_clients
 from bench.processes import find_free_port, run
@@ -20,7 +22,7 @@ from bench.tools import find_wrk
 
 MINTMARK: Final = Path(sys.executable).parent / "mintmark"
 TENANT: Final = "bench"
-SETTING_UP_S: Final = 300
+SETTING_UP_S: Final = 1200
 
 
 def prepare(
@@ -30,44 +32,59 @@ def prepare(
     expected: Expected,
     dialect: str = "oauth2",
     registered: int = 1,
-    is_random: bool = False,
+    asking: int = 1,
+    nodes: int = 0,
 ) -> Measure:
-    """Make a state directory with one tenant and its clients, and make ready to measure it.
+    """Make a deployment with one tenant and its clients, and make ready to measure it.
 
-    `settings` are the tenant's token rules, as `key=value`. With `is_random` each request is of a
-    client drawn from all that are registered; else one client asks.
+    `settings` are the tenant's token rules, as `key=value`. Each request is of a client drawn from the first
+    `asking` that are registered. With `nodes` it is so many of them on PostgreSQL; else one on SQLite.
     """
-    key = f"{'-'.join(settings) or dialect}-{registered}-{is_random}"
-    server = make_server(
-        folder, settings=settings, key=key, dialect=dialect, registered=registered, is_random=is_random
-    )
-    return partial(measure, replace(server, expected=expected), find_wrk())
+    server = make_server(folder, settings=settings, dialect=dialect, registered=registered, nodes=nodes)
+    return partial(measure, replace(choose_clients(server, asking), expected=expected), find_wrk())
 
 
+@cache
 def make_server(
     folder: Path,
     *,
     settings: tuple[str, ...],
-    key: str,
     dialect: str = "oauth2",
     registered: int = 1,
-    is_random: bool = False,
+    nodes: int = 0,
+    key: str = "",
 ) -> Server:
-    """Make a state directory with one tenant and its clients, and say how to serve it."""
-    port = find_free_port()
-    state = folder / f"mintmark-{key}"
+    """Make a deployment with one tenant and its clients, once, and say how to serve it.
+
+    With `key` it is another one than that of the same settings without.
+    """
+    ports = [find_free_port() for _ in range(nodes or 1)]
+    state = folder / f"mintmark-{key}{'-'.join(settings) or dialect}-{registered}-{nodes}"
     state.mkdir()
     env = {"MINTMARK_STATE_DIR": str(state)}
-    create_tenant(env, f"http://127.0.0.1:{port}", dialect, settings)
+    if nodes:
+        # Two nodes of one machine cannot both have the address of the metrics.
+        env |= {"MINTMARK_DATABASE_URL": database.create(), "MINTMARK_METRICS_LISTEN": ""}
+    create_tenant(env, f"http://127.0.0.1:{ports[0]}", dialect, settings)
     pairs = [create_client(env)] if registered == 1 else import_clients(env, state / "clients.jsonl", registered)
+    serve = [MINTMARK, "serve", "--workers", str(WORKERS // (nodes or 1))]
     return Server(
-        commands=[[MINTMARK, "serve", "--listen", f"http://127.0.0.1:{port}", "--workers", str(WORKERS)]],
-        url=f"http://127.0.0.1:{port}/t/{TENANT}/oauth2/token",
+        commands=[[*serve, "--listen", f"http://127.0.0.1:{port}"] for port in ports],
+        url=f"http://127.0.0.1:{ports[0]}/t/{TENANT}/oauth2/token",
         log=state / "server.log",
-        clients=write_clients(state / "clients.tsv", pairs if is_random else pairs[:1]),
+        clients=write_clients(state / "clients.tsv", pairs),
         expected=Expected(),
         env=env,
+        ports=ports if nodes > 1 else (),
     )
+
+
+def choose_clients(server: Server, asking: int) -> Server:
+    """Return the server as it is asked by its first clients, so many of them."""
+    with server.clients.open() as lines:
+        pairs = [tuple(line.rstrip("\n").split("\t")) for line in islice(lines, asking)]
+    file = server.clients.with_name(f"asking-{asking}.tsv")
+    return replace(server, clients=write_clients(file, [(one, secret) for one, secret in pairs]))
 
 
 def mintmark(env: dict[str, str], *arguments: str | Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from bench.load import HalfLoad
 from bench.rows import Comparison, Row
 
 
@@ -25,6 +26,7 @@ class Result:
 
     row: Row
     rates: dict[int, float] = field(default_factory=dict)
+    halves: list[HalfLoad] = field(default_factory=list)
     failure: str | None = None
 
 
@@ -66,6 +68,7 @@ def row_as_json(result: Result, by_key: dict[str, Result]) -> dict[str, Any]:
         "registered_clients": row.clients,
         "store": row.store,
         "per_second": list(result.rates.values()),
+        "at_half_load": [half._asdict() for half in result.halves],
         "failure": result.failure,
         "compared": [
             {

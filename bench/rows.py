@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from bench import bare_server, introspection, mintmark_server, node_peer, signing_limit
-from bench.load import Measure
+from bench.load import WORKERS, Measure
 from bench.tokens import Expected
 
 MANY: Final = 100_000
+MILLION: Final = 1_000_000
+SOME: Final = 1_000
+"""Clients that every process remembers once it is warm."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Row:
     clients: str = "1"
     """Registered clients, and which of them ask."""
     store: str = "none"
+    is_slow: bool = False
+    """It takes minutes to make ready: measured only where it is named."""
 
 
 def limit(alg: str) -> Row:
@@ -48,10 +53,18 @@ def limit(alg: str) -> Row:
     )
 
 
-def minting(key: str, alg: str | None, *compared: Comparison, registered: int = 1, is_random: bool = False) -> Row:
-    """Return a row of Mintmark in its standard dialect: a JWT, or an opaque token durable in SQLite."""
+def minting(
+    key: str,
+    alg: str | None,
+    *compared: Comparison,
+    registered: int = 1,
+    asking: int = 1,
+    nodes: int = 0,
+    is_slow: bool = False,
+) -> Row:
+    """Return a row of Mintmark in its standard dialect: a JWT, or an opaque token durable in the database."""
     settings = ("form=jwt", f"alg={alg}") if alg else ("form=opaque",)
-    asking = "drawn at random" if is_random else "one asks"
+    drawn = "one asks" if asking == 1 else f"{asking:,} drawn at random"
     return Row(
         key,
         f"new {alg} JWT" if alg else "new opaque",
@@ -60,12 +73,32 @@ def minting(key: str, alg: str | None, *compared: Comparison, registered: int = 
             settings=settings,
             expected=Expected(alg=alg),
             registered=registered,
-            is_random=is_random,
+            asking=asking,
+            nodes=nodes,
         ),
         compared,
         written="0" if alg else "1",
-        clients="1" if registered == 1 else f"{registered:,}, {asking}",
-        store="SQLite",
+        clients="1" if registered == 1 else f"{registered:,}, {drawn}",
+        store=name_store(nodes),
+        is_slow=is_slow,
+    )
+
+
+def name_store(nodes: int) -> str:
+    """Say on what it runs."""
+    return f"PostgreSQL, {nodes} node{'s' if nodes > 1 else ''}, {WORKERS} workers in all" if nodes else "SQLite"
+
+
+def introspecting(key: str, rows: int, *compared: Comparison, nodes: int = 0, is_slow: bool = False) -> Row:
+    """Return a row of introspection beside so many live tokens."""
+    return Row(
+        key,
+        "live opaque, introspected (RFC 7662)",
+        partial(introspection.prepare, rows=rows, nodes=nodes),
+        compared,
+        clients="1",
+        store=f"{name_store(nodes)}, {rows:,} live tokens",
+        is_slow=is_slow,
     )
 
 
@@ -96,9 +129,9 @@ ROWS: Final = (
     minting("opaque", None, Comparison("bare", 0.18), Comparison("node-opaque", 3.0)),
     minting("eddsa", "EdDSA", Comparison("bare")),
     minting("es256-100k", "ES256", Comparison("es256", 0.90), registered=MANY),
-    minting("es256-100k-random", "ES256", Comparison("es256", 0.90), registered=MANY, is_random=True),
+    minting("es256-100k-random", "ES256", Comparison("es256", 0.90), registered=MANY, asking=MANY),
     minting("opaque-100k", None, Comparison("opaque", 0.90), registered=MANY),
-    minting("opaque-100k-random", None, Comparison("opaque", 0.90), registered=MANY, is_random=True),
+    minting("opaque-100k-random", None, Comparison("opaque", 0.90), registered=MANY, asking=MANY),
     Row(
         "reused",
         "re-used opaque (wso2 dialect)",
@@ -107,14 +140,18 @@ ROWS: Final = (
         written="0, 1 at first",
         store="SQLite",
     ),
-    Row(
-        "introspect-1m",
-        "live opaque, introspected (RFC 7662)",
-        partial(introspection.prepare, rows=1_000_000),
-        (Comparison("bare", 0.30),),
-        clients="1",
-        store="SQLite, 1,000,000 live tokens",
-    ),
+    introspecting("introspect-1m", 1_000_000, Comparison("bare", 0.30)),
+    introspecting("introspect-10m", 10_000_000, Comparison("introspect-1m", 0.90), is_slow=True),
+    minting("es256-10-some", "ES256", registered=10, asking=10),
+    minting("es256-1m", "ES256", Comparison("es256", 0.90), registered=MILLION, is_slow=True),
+    minting("es256-1m-some", "ES256", Comparison("es256-10-some", 0.90), registered=MILLION, asking=SOME, is_slow=True),
+    minting("opaque-1m", None, Comparison("opaque", 0.90), registered=MILLION, is_slow=True),
+    minting("pg-es256", "ES256", Comparison("es256"), nodes=1),
+    minting("pg-opaque", None, Comparison("opaque"), nodes=1),
+    minting("pg-es256-2", "ES256", Comparison("pg-es256"), nodes=2),
+    minting("pg-opaque-2", None, Comparison("pg-opaque"), nodes=2),
+    introspecting("pg-introspect-1m", 1_000_000, Comparison("introspect-1m"), nodes=1),
+    introspecting("pg-introspect-10m", 10_000_000, Comparison("pg-introspect-1m", 0.90), nodes=1, is_slow=True),
     peer("RS256"),
     peer("ES256"),
     peer(None),
@@ -122,12 +159,12 @@ ROWS: Final = (
 
 
 def choose_rows(only: str | None) -> list[Row]:
-    """Return the rows named in a comma-separated list, and those that they are compared with; all for None.
+    """Return the rows named in a comma-separated list, and those that they are compared with; None: all but slow ones.
 
     Raises: ValueError for a name that no row has.
     """
     if only is None:
-        return list(ROWS)
+        return [row for row in ROWS if not row.is_slow]
     by_key = {row.key: row for row in ROWS}
     named = [key.strip() for key in only.split(",") if key.strip()]
     if unknown := [key for key in named if key not in by_key]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from bench.broken import BrokenRowError
-from bench.load import WORKERS, Measure
+from bench.load import WORKERS, Measure, Measured
 from bench.processes import last_lines, running
 
 SIGNING_INPUT: Final = b"x" * 400
@@ -44,7 +44,7 @@ def sign_for(alg: str, seconds: float) -> float:
     return count / passed
 
 
-def measure(alg: str, folder: Path, seconds: int) -> float:
+def measure(alg: str, folder: Path, seconds: int) -> Measured:
     """Return the signatures a second of all processes together."""
     log = folder / f"signing-{alg}.log"
     command = [sys.executable, "-m", "bench.signing_limit", alg, str(seconds)]
@@ -53,7 +53,7 @@ def measure(alg: str, folder: Path, seconds: int) -> float:
     output = log.read_text()
     if any(ended):
         raise BrokenRowError(f"signing failed: {last_lines(output)}")
-    return sum(float(line) for line in output.split())
+    return Measured(sum(float(line) for line in output.split()))
 
 
 def prepare(folder: Path, *, alg: str) -> Measure:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from statistics import median
 from typing import Any
 
-from bench.load import CONNECTIONS, THREADS, WORKERS
+from bench.load import CONNECTIONS, THREADS, WORKERS, HalfLoad
 from bench.results import Result, Spread, ratio, spread, verdict
 from bench.rows import Comparison
 
-HEADINGS = ("row", "a second (min-max)", "ratio (min-max)", "to", "target", "")
+HEADINGS = ("row", "a second (min-max)", "half load: p50 / p99, ms", "ratio (min-max)", "to", "target", "")
 FACTS = ("row", "token", "rows written", "registered clients", "database")
 WIDTH = 110
 
@@ -31,19 +32,28 @@ def figure_lines(result: Result, by_key: dict[str, Result]) -> Iterator[tuple[st
         result.row.key,
         "FAILED" if result.failure else show(spread(list(result.rates.values())), ",.0f"),
     )
+    times = "" if result.failure else show_times(result.halves)
     for comparison in result.row.compared:
         found = ratio(result, by_key.get(comparison.to))
         yield (
             name,
             rate,
+            times,
             show(found, ".2f"),
             comparison.to,
             show_target(comparison),
             verdict(found, comparison),
         )
-        name = rate = ""
+        name = rate = times = ""
     if not result.row.compared:
-        yield name, rate, "", "", "", ""
+        yield name, rate, times, "", "", "", ""
+
+
+def show_times(halves: Sequence[HalfLoad]) -> str:
+    """Write the medians of the rounds."""
+    if not halves:
+        return ""
+    return f"{median(half.p50_ms for half in halves):.2f} / {median(half.p99_ms for half in halves):.1f}"
 
 
 def show(found: Spread | None, form: str) -> str:
@@ -76,6 +86,9 @@ def caption(run: dict[str, Any]) -> str:
         "the rows in turn, one at a time. Tokens are new and the secret is checked each time, "
         "unless the row says otherwise. "
         "A ratio is taken within a round, and its median is judged. "
+        f"Half load: {CONNECTIONS} connections too, each of which pauses before every request for a time drawn from an "
+        "exponential distribution, so that about half of the row's rate is asked for; the time of an answer is wrk's, "
+        "without the pause. "
         f"SQLite lies on {machine['database_file_system']}. "
         f"Machine: {machine['cpus']} x {machine['cpu']}, "
         f"load average {machine['load_average']} at the start. "

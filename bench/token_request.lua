@@ -2,6 +2,8 @@
 -- FORM holds the body without the credentials. CLIENTS names a file of lines "client_id<TAB>client_secret", both
 -- in the characters that need no escaping. One line: one constant request, which costs wrk nothing. Many: each
 -- request is of a client drawn at random, seeded by SEED; what the drawing costs counts against the server.
+-- PORTS: ports of 127.0.0.1, a thread of wrk for each; empty: all threads ask the URL. PAUSE_MS: each connection waits
+-- so long before a request, on the average; the pauses are drawn, so that the connections do not march in step.
 -- Prints its figures as one line of JSON, the last of the output.
 
 local bodies, requests = {}, {}
@@ -28,6 +30,26 @@ end
 
 if #bodies > 1 then
   init, request = format_requests, draw_request
+end
+
+local ports, threads = {}, 0
+for port in (os.getenv("PORTS") or ""):gmatch("%d+") do
+  ports[#ports + 1] = port
+end
+
+function setup(thread)
+  threads = threads + 1
+  if #ports > 0 then
+    thread.addr = wrk.lookup("127.0.0.1", ports[threads])[1]
+  end
+end
+
+local pause_ms = tonumber(os.getenv("PAUSE_MS")) or 0
+
+if pause_ms > 0 then
+  function delay()
+    return math.floor(-pause_ms * math.log(1 - math.random()) + 0.5)
+  end
 end
 
 function done(summary, latency, _)

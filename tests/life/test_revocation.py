@@ -65,6 +65,19 @@ async def test_an_expired_token_is_no_error_and_leaves_no_row(world: World):
     assert await world.is_active(caller, token)
 
 
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_token_from_a_node_whose_clock_is_ahead_is_revoked_on_the_others(world: World, form: str):
+    await world.add_tenant("std", form=form)
+    caller = await world.add_client("std")
+    world.clock.now += 30
+    token = await world.token(caller)
+    world.clock.now -= 30
+    assert (await world.revoke(caller, token)).status == 200
+    world.clock.now += 30
+
+    assert not await world.is_active(caller, token)
+
+
 @pytest.mark.rfc("7009", "2.1")
 @pytest.mark.parametrize("hint", ["refresh_token", "access_token", "pet"])
 @pytest.mark.parametrize("kind", ["accessToken", "refreshToken"])

@@ -6,7 +6,6 @@ applications: they are the tenant's as a whole.
 
 from __future__ import annotations
 
-
 import msgspec
 
 from mintmark.admin.actor import Actor, name_token

@@ -42,7 +42,7 @@ async def revoke_token(administration: Administration, verifier: TokenVerifier, 
     await administration.require_tenant(tenant_id)
     # The verifier knows what is committed.
     administration.require_alone()
-    live = await verifier.find_live(tenant_id, token)
+    live = await verifier.find_live(tenant_id, token, to_end=True)
     if live is None:
         return False
     await end_token(administration.acting("revoke_token").tokens, live)

@@ -75,7 +75,7 @@ class RevocationEndpoint:
 
     async def _revoke(self, tenant_id: str, token: Secret, caller: AuthenticatedClient) -> LiveToken | None:
         # Who revokes a refresh token that is spent, too, wants an end of what came of it. RFC: 7009 section 2.1.
-        live = await self._verifier.find_live(tenant_id, token, or_spent=True)
+        live = await self._verifier.find_live(tenant_id, token, to_end=True)
         if live is None:
             return None
         if live.client_id != caller.client.client_id:

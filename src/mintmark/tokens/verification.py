@@ -75,13 +75,14 @@ class TokenVerifier:
         self._present = present
         self._clock = clock
 
-    async def find_live(self, tenant_id: str, token: Secret, *, or_spent: bool = False) -> LiveToken | None:
+    async def find_live(self, tenant_id: str, token: Secret, *, to_end: bool = False) -> LiveToken | None:
         """Return what a token stands for, or None if it is not alive, or not this tenant's.
 
         What changed before the call, in whichever process, counts.
 
         Args:
-            or_spent: a refresh token that was used counts as alive: its family may be, and can be revoked by it.
+            to_end: a refresh token that was used counts as alive: its family may be, and can be revoked by it. So does
+                a token dated in the future: another node's clock is ahead, and there it is alive already.
         """
         await self._present.refresh()
         found = self._present.find_tenant(tenant_id)
@@ -92,8 +93,9 @@ class TokenVerifier:
         if text.count(".") == 2:
             live = await self._find_jwt(tenant, rules, text)
         else:
-            live = await self._find_opaque(tenant, text, or_spent=or_spent)
-        if live is None or not live.issued_at - CLOCK_SKEW_S <= self._clock() < live.expires_at:
+            live = await self._find_opaque(tenant, text, or_spent=to_end)
+        now = self._clock()
+        if live is None or now >= live.expires_at or (now < live.issued_at - CLOCK_SKEW_S and not to_end):
             return None
         return live
 
