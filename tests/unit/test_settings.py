@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from mintmark.admin.deployment import read_bounds
 from mintmark.protocol.errors import SettingsError
 from mintmark.settings import FIELDS, SERVICE_VARIABLE, Settings, load_settings
+from mintmark.store.bounds import Bounds
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +106,17 @@ def test_paths_that_are_not_set_lie_in_the_state_dir():
     assert settings.key_file == Path("/srv/m/master.key")
     own = Settings(database_url="sqlite:////d", master_key_file=Path("/k"))
     assert (own.database, own.key_file) == ("sqlite:////d", Path("/k"))
+
+
+def test_the_bounds_of_the_store_are_as_the_settings_say():
+    assert read_bounds(Settings()) == Bounds()
+    values = {"look_timeout_s": 0.7} | {
+        name: 7 for name in msgspec.structs.asdict(Bounds()) if name != "look_timeout_s"
+    }
+    named = {
+        "refresh_timeout_s" if name == "look_timeout_s" else f"database_{name}": value for name, value in values.items()
+    }
+    assert read_bounds(Settings(**named)) == Bounds(**values)
 
 
 def test_the_master_key_is_not_in_the_repr():
