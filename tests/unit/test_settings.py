@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -110,13 +111,9 @@ def test_paths_that_are_not_set_lie_in_the_state_dir():
 
 def test_the_bounds_of_the_store_are_as_the_settings_say():
     assert read_bounds(Settings()) == Bounds()
-    values = {"look_timeout_s": 0.7} | {
-        name: 7 for name in msgspec.structs.asdict(Bounds()) if name != "look_timeout_s"
-    }
-    named = {
-        "refresh_timeout_s" if name == "look_timeout_s" else f"database_{name}": value for name, value in values.items()
-    }
-    assert read_bounds(Settings(**named)) == Bounds(**values)
+    values: dict[str, Any] = {name: 7 for name in msgspec.structs.asdict(Bounds())}
+    named = {f"database_{name}": value for name, value in values.items() if name != "look_timeout_s"}
+    assert read_bounds(Settings(refresh_timeout_s=7, **named)) == Bounds(**values)
 
 
 def test_the_master_key_is_not_in_the_repr():
