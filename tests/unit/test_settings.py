@@ -111,7 +111,7 @@ def test_paths_that_are_not_set_lie_in_the_state_dir():
 
 def test_the_bounds_of_the_store_are_as_the_settings_say():
     assert read_bounds(Settings()) == Bounds()
-    values: dict[str, Any] = {name: 7 for name in msgspec.structs.asdict(Bounds())}
+    values: dict[str, Any] = dict.fromkeys(msgspec.structs.asdict(Bounds()), 7)
     named = {f"database_{name}": value for name, value in values.items() if name != "look_timeout_s"}
     assert read_bounds(Settings(refresh_timeout_s=7, **named)) == Bounds(**values)
 
