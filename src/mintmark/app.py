@@ -80,19 +80,25 @@ class Application:
         callers = Callers(administration, verifier, self._recording.buffer)
         self._endpoints = self._make_endpoints(authenticator, verifier, callers)
         self._mounts = self._make_mounts(verifier, callers)
+        self._shedding = Shedding(settings.shed_after_s)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sign_of_change = store.deployment.sign_of_change
+        self._know_nothing()
+
+    def _know_nothing(self) -> None:
         self.router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
         self._by_issuer: Mapping[str, str] = {}
         self._hosts: Collection[str] = ()
         self._controllers: Mapping[str | None, TenantRecord] = {}
         self._revision = self._of_issuers = -1
-        self._tasks: list[asyncio.Task[None]] = []
-        self._sign_of_change = store.deployment.sign_of_change
         self._sign = b""
-        self._is_away = self._is_doubtful = False
-        # Until when what is in memory may be used, on the clock of `time.monotonic`.
-        self.known_until = self._rests_until = 0.0
-        self._shedding = Shedding(settings.shed_after_s)
+        self.known_until = 0.0
+        """Until when what is in memory may be used, on the clock of `time.monotonic`."""
+        self._rests_until = 0.0
+        self._is_away = False
+        self._losses = self._losses_known = 0
+        """How often the database was away: it may be another when it is back, and count from less."""
         # The sealed head, if any, behind which the audit log does not go on; None: it does.
         self._audit_break: str | None = None
         # A store behind a network is waited for: meanwhile others wait for the same look, and none goes on with what
@@ -183,7 +189,8 @@ class Application:
             self.known_until = began + self._settings.cache_max_age_s
             self._is_away = False
         except Exception as error:
-            self._is_away = self._is_doubtful = True
+            self._is_away = True
+            self._losses += 1
             log.error("refresh_failed", error=repr(error))
             if time.monotonic() > self.known_until:
                 # Nor does a request that began before then, and whose body was slow, use what is known no longer.
@@ -196,24 +203,19 @@ class Application:
         await self._take_in(self._administration.store.deployment.revisions)
 
     async def _take_in(self, read: Callable[[], Awaitable[tuple[int, int]]]) -> None:
-        sign = self._sign_of_change()
+        sign, losses = self._sign_of_change(), self._losses
         try:
             revision, of_issuers = await read()
-            await self._take_in_revision(revision, of_issuers)
+            is_another = losses != self._losses_known
+            if revision != self._revision or is_another:
+                self._clients.forget()
+                if of_issuers != self._of_issuers or is_another:
+                    await self._load_issuers()
+                self._revision, self._of_issuers, self._losses_known = revision, of_issuers, losses
         finally:
             # At the end, for whoever comes meanwhile is to wait; also where it failed, for a store that is away is not
             # to be asked again by every request.
             self._sign = sign
-
-    async def _take_in_revision(self, revision: int, of_issuers: int) -> None:
-        # A database that was away may be another when it is back, and count from what the first one had not told it.
-        if revision == self._revision and not self._is_doubtful:
-            return
-        self._clients.forget()
-        if of_issuers != self._of_issuers or self._is_doubtful:
-            await self._load_issuers()
-        self._revision, self._of_issuers = revision, of_issuers
-        self._is_doubtful = False
 
     async def _load_issuers(self) -> None:
         self._keys.forget()

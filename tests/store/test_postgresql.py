@@ -268,6 +268,29 @@ class TestTrouble:
         await recovers(store, "after")
         await store.close()
 
+    async def test_one_read_too_many_is_refused_at_once_and_those_in_hand_are_finished(self, url: str) -> None:
+        store = SqlStore.open(url, Bounds(readers=1, reads_waiting=2))
+        slow = [store._opened.reader.run(lambda one: one.exec_driver_sql("SELECT pg_sleep(0.3)").all()) for _ in "ab"]
+        in_hand = [asyncio.create_task(one) for one in slow]
+        await asyncio.sleep(0)
+        with pytest.raises(StoreUnavailable, match="too many"):
+            await store.tokens.find(digest("a"))
+        assert not any(one.done() for one in in_hand)
+        await asyncio.gather(*in_hand)
+        assert await store.tokens.find(digest("a")) is None
+        await store.close()
+
+    async def test_a_session_has_the_bounds_that_the_store_was_given(self, url: str) -> None:
+        store = SqlStore.open(url, Bounds(statement_timeout_s=7.0, lock_timeout_s=0.2))
+
+        def show(connection: Connection) -> list[str]:
+            names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+            return [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names]
+
+        for told in (await store._opened.reader.run(show), await store._writing.run(show)):
+            assert told == ["7s", "200ms", "15s"]
+        await store.close()
+
     async def test_a_look_waits_for_no_other_read(self, url: str) -> None:
         store = SqlStore.open(url, Bounds(readers=1))
         slow = asyncio.create_task(store._opened.reader.run(lambda one: one.exec_driver_sql("SELECT pg_sleep(1)")))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from mintmark.admin.deployment import read_bounds
 from mintmark.protocol.errors import SettingsError
 from mintmark.settings import FIELDS, SERVICE_VARIABLE, Settings, load_settings
+from mintmark.store.bounds import Bounds
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +124,13 @@ def test_paths_that_are_not_set_lie_in_the_state_dir():
     assert settings.key_file == Path("/srv/m/master.key")
     own = Settings(database_url="sqlite:////d", master_key_file=Path("/k"))
     assert (own.database, own.key_file) == ("sqlite:////d", Path("/k"))
+
+
+def test_the_bounds_of_the_store_are_as_the_settings_say():
+    assert read_bounds(Settings()) == Bounds()
+    values: dict[str, Any] = dict.fromkeys(msgspec.structs.asdict(Bounds()), 7)
+    named = {f"database_{name}": value for name, value in values.items() if name != "look_timeout_s"}
+    assert read_bounds(Settings(refresh_timeout_s=7, **named)) == Bounds(**values)
 
 
 def test_the_master_key_is_not_in_the_repr():

@@ -18,6 +18,8 @@ LOOK_S: Final = 0.05
 """Between looks whether the loop turns in time."""
 WATCHED_S: Final = 2.0
 """After the loop was late, its turns are measured for so long. One alone harms nobody: the next may be short."""
+CROWD: Final = 20
+"""Requests of one turn. Where there are fewer it is not by their number that it was long, and to shed helps nobody."""
 TOLD_EVERY_S: Final = 1.0
 LEAST_SHARE: Final = 0.2
 """Of the requests. To shed one costs a third of an answer: where this is too much, to shed more would help nobody."""
@@ -39,6 +41,7 @@ class Shedding:
         self._after_s = after_s
         self._share = 1.0
         self._credit = 0.0
+        self._asked = 0
         self._turn_began: float | None = None
         self._watch_until = 0.0
         self._shed = 0
@@ -50,6 +53,7 @@ class Shedding:
             self._turn_began = monotonic()
             # What is called soon is called when all that this turn found has been answered.
             asyncio.get_running_loop().call_soon(self._end_turn)
+        self._asked += 1
         self._credit += self._share
         if self._credit >= 1.0:
             self._credit -= 1.0
@@ -59,11 +63,14 @@ class Shedding:
 
     def _end_turn(self) -> None:
         if self._turn_began is not None:
-            self.note_turn(monotonic() - self._turn_began)
-            self._turn_began = None
+            self.note_turn(monotonic() - self._turn_began, self._asked)
+            self._turn_began, self._asked = None, 0
 
-    def note_turn(self, length_s: float) -> None:
+    def note_turn(self, length_s: float, requests: int = CROWD) -> None:
         """Take a share in the next turn that would have made this one as long as it may be."""
+        if requests < CROWD:
+            self._share = 1.0
+            return
         change = self._after_s / max(length_s, self._after_s / MOST_GROWTH)
         self._share = min(1.0, max(LEAST_SHARE, self._share * change))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mintmark.http.shedding import LEAST_SHARE, WATCHED_S, Shedding
+import asyncio
+
+from mintmark.http.shedding import CROWD, LEAST_SHARE, WATCHED_S, Shedding
 
 AFTER_S = 0.1
 
@@ -52,3 +54,22 @@ async def test_when_turns_are_short_again_all_are_taken_again():
     assert count_taken(shedding) == 1000
     shedding.note_lateness(now=100.0 + WATCHED_S + 1, late_s=0.0)
     assert not shedding.is_watching
+
+
+async def test_a_slow_turn_of_few_requests_sheds_nobody():
+    shedding = Shedding(AFTER_S)
+    shedding.note_turn(10 * AFTER_S, CROWD - 1)
+    assert count_taken(shedding) == 1000
+    shedding.note_turn(10 * AFTER_S, CROWD)
+    assert count_taken(shedding) < 1000
+    shedding.note_turn(10 * AFTER_S, 1)
+    assert count_taken(shedding) == 1000
+
+
+async def test_the_requests_of_a_turn_are_counted_anew_in_each():
+    shedding = Shedding(1e-9)
+    for _ in range(3):
+        count_taken(shedding, CROWD - 1)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert count_taken(shedding) == 1000
