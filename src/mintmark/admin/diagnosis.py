@@ -24,8 +24,8 @@ from mintmark.store.urls import has_password, is_postgresql, show_url
 
 Level = Literal["ok", "warn", "fail"]
 
-CONNECTIONS_A_PROCESS: Final = 10
-"""On PostgreSQL: two that write, five that read, one that listens, one that leads, one for a large change."""
+CONNECTIONS_BESIDE_READERS: Final = 7
+"""Of a process on PostgreSQL: two that write, one each for slow reads, looks, notices, leading, and a large change."""
 CONNECTIONS_OF_COMMANDS: Final = 2
 MAX_SKEW_S: Final = 5.0
 NOTED_SKEW_S: Final = 1.0
@@ -143,7 +143,8 @@ def check_clock(case: Case, server: ServerFacts) -> Iterator[Finding]:
 
 def check_pool(case: Case, server: ServerFacts) -> Iterator[Finding]:
     """All nodes find a connection at once."""
-    needed = case.nodes * case.settings.workers * CONNECTIONS_A_PROCESS + CONNECTIONS_OF_COMMANDS
+    a_process = CONNECTIONS_BESIDE_READERS + case.settings.database_readers
+    needed = case.nodes * case.settings.workers * a_process + CONNECTIONS_OF_COMMANDS
     said = f"{needed} connections wanted by {case.nodes} nodes of {case.settings.workers} workers, and for commands"
     if needed <= server.connections:
         yield Finding("ok", "pool", f"{said}; {server.connections} to be had")
