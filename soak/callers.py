@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -145,8 +145,8 @@ class Rotation:
         await self._cast.asking.issue(random.choice(self._known))
 
 
-def all_callers(cast: Cast) -> list[Caller]:
-    """Return every caller of the soak."""
+def all_callers(cast: Cast, nodes: Mapping[str, str]) -> list[Caller]:
+    """Return every caller of the soak. `nodes`: the URL of each, by its name."""
     rotation = Rotation(cast)
     return [
         *[partial(take_tokens, cast, client) for client in (cast.self_contained, cast.durable)] * 2,
@@ -155,6 +155,7 @@ def all_callers(cast: Cast) -> list[Caller]:
         partial(take_the_same_again, cast),
         *[partial(revoke_tokens, cast, client) for client in (cast.self_contained, cast.durable)],
         *[partial(take_tokens, cast, cast.fleeting)] * 2,
+        *[partial(cast.asking.ask_node, cast.fleeting, name, url) for name, url in nodes.items()],
         partial(suspend_and_resume, cast),
         rotation.rotate,
         rotation.use,

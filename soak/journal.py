@@ -73,11 +73,13 @@ def recovered_at(journal: Sequence[Entry], since: float, steady: frozenset[str],
 
     Args:
         steady: clients that are granted tokens every second where all is well.
-        nodes: who must have answered.
+        nodes: who must have answered them.
     """
     errors = [entry.ended for entry in journal if entry.ended >= since and not entry.outcome]
     first = max([since, *errors])
-    granted = [entry for entry in journal if entry.ended >= first and entry.outcome == "granted"]
+    granted = [
+        entry for entry in journal if entry.ended >= first and entry.outcome == "granted" and entry.subject in steady
+    ]
     firsts: dict[str, float] = {}
     for entry in granted:
         for name in {entry.subject, entry.node} & (steady | nodes):

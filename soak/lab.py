@@ -165,6 +165,11 @@ class Node:
             )
 
     @property
+    def url(self) -> str:
+        """Where it is asked by itself."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
     def log(self) -> str:
         """What it has written."""
         return (self._folder / "log").read_text("utf-8", "replace")
@@ -173,7 +178,7 @@ class Node:
         """Return when it takes requests. Raises: LabError."""
         deadline = time.monotonic() + STARTS_WITHIN_S
         while time.monotonic() < deadline and self.process.poll() is None:
-            with suppress(OSError), urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5):
+            with suppress(OSError), urlopen(f"{self.url}/readyz", timeout=5):
                 return
             time.sleep(0.05)
         raise LabError(f"node {self.name} did not start: {self.log[-2000:]}")

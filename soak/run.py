@@ -66,7 +66,8 @@ async def run(lab: Lab, faults: Sequence[Fault], calm_s: float) -> tuple[list[En
     try:
         cast = await register(Administrator(asking, lab.admin), asking, ISSUER)
         is_over = asyncio.Event()
-        callers = [asyncio.create_task(keep(caller, is_over)) for caller in all_callers(cast)]
+        nodes = {node.name: node.url for node in lab.nodes}
+        callers = [asyncio.create_task(keep(caller, is_over)) for caller in all_callers(cast, nodes)]
         try:
             await wait_until_calm(lab, asking, asking.now, calm_s)
             windows = [await suffer(lab, fault, asking, calm_s) for fault in faults]
