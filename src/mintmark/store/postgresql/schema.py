@@ -14,10 +14,8 @@ from mintmark.store.urls import show_url
 
 MIGRATION: Final = 0x6D696E746D696772
 WAIT: Final = f"SELECT pg_advisory_lock({MIGRATION})"
-PATIENT: Final = (
-    "SET statement_timeout = '10min'; SET lock_timeout = '10min'; SET idle_in_transaction_session_timeout = '10min'"
-)
-"""A migration of much data, or a copy, takes its time."""
+PATIENT: Final = "SET statement_timeout = '10min'; SET lock_timeout = '10min'"
+"""A migration of much data takes its time."""
 
 
 class ServerSchema:
