@@ -17,7 +17,6 @@ from mintmark.store.schema import SCRIPTS, migrate, schema_state
 from mintmark.store.sql_store import SqlStore
 from tests.postgresql import Postgres
 
-from .conformance_creations import IdempotencyConformance, RegistrationConformance
 from .conformance_life import RenewalConformance, RevocationConformance
 from .samples import client, digest, slot, tenant, token
 
@@ -121,7 +120,7 @@ def test_a_revision_that_does_not_say_which_programs_run_on_it_is_not_applied(ei
 
 
 @pytest.mark.asyncio
-class TestOnTheNextSchema(RenewalConformance, RevocationConformance, IdempotencyConformance, RegistrationConformance):
+class TestOnTheNextSchema(RenewalConformance, RevocationConformance):
     """What is expected of a store, on PostgreSQL with the next release's schema."""
 
     @pytest_asyncio.fixture

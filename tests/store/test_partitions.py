@@ -45,10 +45,10 @@ COUNT = "SELECT tableoid::regclass::text, count(*) FROM token GROUP BY 1"
 
 @pytest.mark.asyncio
 class TestPartitions:
-    @pytest.mark.parametrize("life_s", [-(10**9), 0, 1, HOUR, 12 * HOUR, 12 * HOUR + 1, 31 * DAY, 32 * DAY, 10**12])
-    async def test_a_token_of_any_life_finds_its_place(self, store: SqlStore, life_s: int) -> None:
-        await store.tokens.add([lives("a", life_s)])
-        assert await store.tokens.find(digest("a")) == lives("a", life_s)
+    async def test_a_token_of_any_life_finds_its_place(self, store: SqlStore) -> None:
+        for life_s in (-(10**10), 0, 1, HOUR, 12 * HOUR, 12 * HOUR + 1, 31 * DAY, 32 * DAY, 10**12):
+            await store.tokens.add([lives(str(life_s), life_s)])
+            assert await store.tokens.find(digest(str(life_s))) == lives(str(life_s), life_s)
 
     async def test_only_what_outlives_the_rings_or_never_lived_lies_apart(self, store: SqlStore, url: str) -> None:
         ages = [0, 1, 12 * HOUR, 31 * DAY, 32 * DAY]
