@@ -83,7 +83,7 @@ async def append(url: str, start: str, number: str) -> None:
     wait_for(start)
     for _ in range(int(number)):
         buffer = AuditBuffer()
-        buffer.issued((0, "acme", "meter", ("read",), "access", os.urandom(32), EXPIRES_AT))
+        buffer.issued("acme", (0, "meter", "read", "access", os.urandom(8).hex(), EXPIRES_AT))
         events = buffer.drain()
         assert events is not None
         await asyncio.gather(

@@ -10,7 +10,7 @@ import pytest
 
 from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.chain import GENESIS, hash_record
-from mintmark.store.events import AuditBuffer, EventRecord, records_of
+from mintmark.store.events import AuditBuffer, EventRecord, name_token, records_of
 from mintmark.store.interface import Store
 from mintmark.store.records import Act, AuditCheckpoint, AuditRecord, AuditSearch
 
@@ -173,7 +173,8 @@ class AuditConformance:
         buffer = AuditBuffer()
         for number in range(2_500):
             tenant_id = "acme" if number % 5 else "other"
-            buffer.issued((NOW, tenant_id, "meter", ("read", "write"), "access", digest(str(number)), NOW + 60))
+            name = name_token(digest(str(number)))
+            buffer.issued(tenant_id, (NOW, "meter", "read write", "access", name, NOW + 60))
         buffer.refused((NOW, "acme", "", "unknown_client", "192.0.2.7"))
         events = buffer.drain()
         assert events is not None
@@ -211,10 +212,10 @@ class AuditConformance:
     async def test_a_page_ends_where_its_octets_do_and_holds_one_record_at_least(self, store: Store) -> None:
         for name in "abc":
             await store.acting(ACT).tenants.add(tenant(name), [])
-        octets = len((await whole_log(store))[0].body)
+        octets = sum(len(one.body) for one in (await whole_log(store))[:2])
         assert await found(store, after=0, limit=9, octets=1) == ([1], 1)
-        assert await found(store, after=0, limit=9, octets=2 * octets) == ([1, 2], 2)
-        assert await found(store, before=3, limit=9, octets=2 * octets) == ([2, 1], None)
+        assert await found(store, after=0, limit=9, octets=octets) == ([1, 2], 2)
+        assert await found(store, before=3, limit=9, octets=octets) == ([2, 1], None)
 
     async def test_a_checkpoint_takes_the_place_of_one_for_the_same_record(self, store: Store) -> None:
         for one in (checkpoint(2, b"b"), checkpoint(1, b"a"), checkpoint(2, b"c", at=NOW + 1)):
