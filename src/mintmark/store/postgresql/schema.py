@@ -15,14 +15,8 @@ from mintmark.store.urls import show_url
 
 MIGRATION: Final = 0x6D696E746D696772
 WAIT: Final = f"SELECT pg_advisory_lock({MIGRATION})"
-<<<<<<< HEAD
 PATIENT: Final = Bounds(statement_timeout_s=600.0, lock_timeout_s=600.0)
-THINKING: Final = "SET idle_in_transaction_session_timeout = '10min'"
-"""A migration of much data, or a copy, takes its time."""
-=======
-PATIENT: Final = "SET statement_timeout = '10min'; SET lock_timeout = '10min'"
 """A migration of much data takes its time."""
->>>>>>> h-copy
 
 
 class ServerSchema:
@@ -59,7 +53,6 @@ class ServerSchema:
         try:
             with store_faults():
                 connection = link.live()
-                connection.exec_driver_sql(THINKING)
                 connection.exec_driver_sql(WAIT)
             yield connection
         finally:
