@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 import pytest_asyncio
 
-from mintmark.protocol.errors import StoreError
+from mintmark.protocol.errors import StoreError, StoreUnavailable
 from mintmark.store import schema
+from mintmark.store.postgresql.schema import ServerSchema
 from mintmark.store.schema import SCRIPTS, migrate, schema_state
 from mintmark.store.sql_store import SqlStore
 from tests.postgresql import Postgres
@@ -117,6 +119,22 @@ def test_a_revision_that_does_not_say_which_programs_run_on_it_is_not_applied(ei
             migrate(either)
         assert schema_state(either) == "old"
     assert schema_state(either) == "current"
+
+
+def test_a_migration_that_cannot_have_a_table_gives_up_and_changes_nothing(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert "lock_timeout = '3s'" in ServerSchema.begin
+    monkeypatch.setattr(ServerSchema, "begin", ServerSchema.begin.replace("3s", "100ms"))
+    url = postgres.create()
+    with next_release(tmp_path):
+        with psycopg.connect(url) as foreign:
+            foreign.execute("SELECT * FROM tenant")
+            with pytest.raises(StoreUnavailable, match="lock timeout"):
+                migrate(url)
+        assert schema_state(url) == "old"
+        migrate(url)
+        assert schema_state(url) == "current"
 
 
 @pytest.mark.asyncio
