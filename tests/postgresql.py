@@ -113,6 +113,32 @@ class Postgres:
     def start(self) -> None:
         self.process = self._start()
 
+    def freeze(self) -> None:
+        """Let none of its processes go on, and none end: it is there and says nothing."""
+        self._tell_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._tell_all(signal.SIGCONT)
+
+    def admit(self, network: str) -> None:
+        """Let a network's addresses connect, besides loopback's."""
+        with (self._folder / "data" / "pg_hba.conf").open("a") as admitted:
+            admitted.write(f"host all all {network} scram-sha-256\n")
+        self.tell("SELECT pg_reload_conf()")
+
+    def _tell_all(self, how: int) -> None:
+        """Tell the first process before those that it starts."""
+        own = self.process.pid
+        children = Path(f"/proc/{own}/task/{own}/children")
+        for pid in (own, *map(int, children.read_text().split())):
+            os.kill(pid, how)
+
+    def become_standby(self) -> None:
+        """Start again as a server that only follows another; there is none."""
+        self.stop()
+        (self._folder / "data" / "standby.signal").touch()
+        self.start()
+
     def remove(self) -> None:
         self._end(signal.SIGQUIT)
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from urllib.parse import urlsplit
 
 import structlog
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration
-from mintmark.admin.audit import purge_audit, write_checkpoint
+from mintmark.admin.audit_upkeep import AuditBroken, purge_audit, purge_bodies, write_checkpoint
 from mintmark.admin.client_secrets import count_expiring_secrets
 from mintmark.admin.recording import Recording
 from mintmark.admin.upkeep import KeySchedule, announce_expiring_secrets, purge_expired, tend_keys
@@ -29,11 +30,12 @@ from mintmark.authentication.client_secret import SecretVerifier
 from mintmark.authentication.clients import ClientDirectory
 from mintmark.authentication.throttle import FailureThrottle
 from mintmark.endpoints.parts import Parts
-from mintmark.endpoints.route import ServedTenant
+from mintmark.endpoints.route import Endpoint, ServedTenant
 from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.http.asgi import AsgiApp, Mount
 from mintmark.http.proxy import ProxyTrust, parse_networks
 from mintmark.http.router import Router
+from mintmark.http.shedding import Shedding
 from mintmark.metrics.board import Board
 from mintmark.observation import Observation, Watched
 from mintmark.protocol.errors import SettingsError, StoreError
@@ -58,11 +60,10 @@ class Application:
         self._verifier = SecretVerifier(administration.keyed_hash)
         self._clients = ClientDirectory(store.clients, capacity=settings.client_cache_size)
         self._keys = KeyRing(store.keys, administration.sealing_key, clock)
-        watched = Watched(self._clients, lambda: len(self._served), lambda: self._revision >= 0)
         self.observation = Observation(
             settings,
             administration,
-            watched,
+            self._show(),
             board=board,
             number=number,
             expiring_secrets=partial(count_expiring_secrets, within_s=settings.secret_expiry_notice_s),
@@ -76,39 +77,72 @@ class Application:
             clock=clock,
         )
         verifier = TokenVerifier(store.tokens, self._keys, administration.keyed_hash, present=self, clock=clock)
-        parts = Parts(
-            authenticator=authenticator,
-            verifier=verifier,
-            ledger=TokenLedger(store.tokens, administration.sealing_key, self._recording.buffer),
-            keys=self._keys,
-            outcomes=self.observation.outcomes,
-            keyed_hash=administration.keyed_hash,
-            clock=clock,
-        )
         callers = Callers(administration, verifier, self._recording.buffer)
-        wso2 = Wso2Registration(administration, callers, authenticator)
-        self._endpoints = {
-            **self.observation.make_endpoints(parts),
-            "registration": RegistrationEndpoint(administration, {"wso2": wso2}, self._recording.buffer),
-        }
-        api = ManagementApi(TABLE, callers, administration)
-        open_api = OpenApi(administration, verifier, self, self._recording.buffer)
-        self._mounts: Sequence[Mount] = [
-            *((path, api) for path in MOUNTED_AT),
-            *((path, open_api) for path in OPEN_API_MOUNTED_AT),
-        ]
+        self._endpoints = self._make_endpoints(authenticator, verifier, callers)
+        self._mounts = self._make_mounts(verifier, callers)
+        self._shedding = Shedding(settings.shed_after_s)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._sign_of_change = store.deployment.sign_of_change
+        self._know_nothing()
+
+    def _know_nothing(self) -> None:
         self.router = Router(())
         self._served: Mapping[str, ServedTenant] = {}
         self._by_issuer: Mapping[str, str] = {}
+        self._hosts: Collection[str] = ()
         self._controllers: Mapping[str | None, TenantRecord] = {}
         self._revision = self._of_issuers = -1
-        self._tasks: list[asyncio.Task[None]] = []
-        self._sign_of_change = store.deployment.sign_of_change
         self._sign = b""
+        self.known_until = 0.0
+        """Until when what is in memory may be used, on the clock of `time.monotonic`."""
         self._rests_until = 0.0
+        self._is_away = False
+        self._losses = self._losses_known = 0
+        """How often the database was away: it may be another when it is back, and count from less."""
+        # The sealed head, if any, behind which the audit log does not go on; None: it does.
+        self._audit_break: str | None = None
         # A store behind a network is waited for: meanwhile others wait for the same look, and none goes on with what
         # was so before.
         self._one_look = asyncio.Lock()
+
+    def _show(self) -> Watched:
+        return Watched(
+            self._clients,
+            lambda: len(self._served),
+            is_loaded=lambda: self._revision >= 0,
+            is_known=lambda: time.monotonic() <= self.known_until,
+            is_audit_broken=lambda: self._audit_break is not None,
+        )
+
+    def _make_endpoints(
+        self, authenticator: Authenticator, verifier: TokenVerifier, callers: Callers
+    ) -> Mapping[str, Endpoint]:
+        administration, audit = self._administration, self._recording.buffer
+        parts = Parts(
+            authenticator=authenticator,
+            verifier=verifier,
+            ledger=TokenLedger(administration.store.tokens, administration.sealing_key, audit),
+            keys=self._keys,
+            outcomes=self.observation.outcomes,
+            keyed_hash=administration.keyed_hash,
+            clock=administration.clock,
+        )
+        wso2 = Wso2Registration(administration, callers, authenticator)
+        registration = RegistrationEndpoint(administration, {"wso2": wso2}, audit)
+        return {**self.observation.make_endpoints(parts), "registration": registration}
+
+    def _make_mounts(self, verifier: TokenVerifier, callers: Callers) -> Sequence[Mount]:
+        administration, seen = self._administration, self.observation
+        api = ManagementApi(TABLE, callers, administration, present=self, take_note=seen.make_note_taker("rest"))
+        open_api = OpenApi(
+            administration,
+            verifier,
+            self,
+            audit=self._recording.buffer,
+            take_note=seen.make_note_taker("omada"),
+            calls_per_second=self._settings.open_api_calls_per_s,
+        )
+        return [*((path, api) for path in MOUNTED_AT), *((path, open_api) for path in OPEN_API_MOUNTED_AT)]
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
         """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
@@ -121,48 +155,67 @@ class Application:
             outcomes=seen.outcomes,
             observe=seen.observe_request,
             probes=seen.probes,
+            shedding=self._shedding,
             mounts=self._mounts,
         )
 
-    def has_news(self) -> bool:
-        """Tell whether there is something to take in, as far as this shows without a read."""
-        is_news = self._sign_of_change() != self._sign
-        return is_news and time.monotonic() >= self._rests_until
+    async def begin(self) -> None:
+        """Take in what there is at the start. Raises: StoreError, SettingsError."""
+        now = time.monotonic()
+        await self.refresh()
+        self.known_until = now + self._settings.cache_max_age_s
 
-    async def catch_up(self) -> None:
-        """Take in what a sign told of, unless another request has done so meanwhile."""
+    def has_news(self, now: float) -> bool:
+        """Tell whether there is something to take in, as far as this shows without a read.
+
+        Args:
+            now: the moment, on the clock of `time.monotonic`.
+        """
+        return now > self.known_until or (self._sign_of_change() != self._sign and now >= self._rests_until)
+
+    async def catch_up(self, now: float) -> None:
+        """Take in what a sign told of, or what may have changed unseen, unless another has done so meanwhile."""
+        if self._is_away and (self._one_look.locked() or now < self._rests_until):
+            return
         async with self._one_look:
-            if self.has_news():
+            if self.has_news(now):
                 await self._look()
 
     async def _look(self) -> None:
-        """Take in what changed; where that fails, go on with what was so before."""
+        """Take in what changed; where that fails, go on with what was so before, for as long as that is allowed."""
         began = time.monotonic()
         try:
-            await self.refresh()
+            await self._take_in(self._administration.store.deployment.look)
+            self.known_until = began + self._settings.cache_max_age_s
+            self._is_away = False
         except Exception as error:
+            self._is_away = True
+            self._losses += 1
             log.error("refresh_failed", error=repr(error))
+            if time.monotonic() > self.known_until:
+                # Nor does a request that began before then, and whose body was slow, use what is known no longer.
+                self.known_until = 0.0
         # Where changes come in a flood, at most half of the time goes into taking them in.
         self._rests_until = 2 * time.monotonic() - began
 
     async def refresh(self) -> None:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""
-        sign = self._sign_of_change()
+        await self._take_in(self._administration.store.deployment.revisions)
+
+    async def _take_in(self, read: Callable[[], Awaitable[tuple[int, int]]]) -> None:
+        sign, losses = self._sign_of_change(), self._losses
         try:
-            await self._take_in()
+            revision, of_issuers = await read()
+            is_another = losses != self._losses_known
+            if revision != self._revision or is_another:
+                self._clients.forget()
+                if of_issuers != self._of_issuers or is_another:
+                    await self._load_issuers()
+                self._revision, self._of_issuers, self._losses_known = revision, of_issuers, losses
         finally:
             # At the end, for whoever comes meanwhile is to wait; also where it failed, for a store that is away is not
             # to be asked again by every request.
             self._sign = sign
-
-    async def _take_in(self) -> None:
-        revision, of_issuers = await self._administration.store.deployment.revisions()
-        if revision == self._revision:
-            return
-        self._clients.forget()
-        if of_issuers != self._of_issuers:
-            await self._load_issuers()
-        self._revision, self._of_issuers = revision, of_issuers
 
     async def _load_issuers(self) -> None:
         self._keys.forget()
@@ -170,6 +223,7 @@ class Application:
         self._served = {tenant.record.tenant_id: tenant for tenant in served}
         self._by_issuer = {tenant.record.issuer: tenant.record.tenant_id for tenant in served}
         records = [tenant.record for tenant in served]
+        self._hosts = frozenset(host for one in records for host in (*one.hosts, urlsplit(one.issuer).netloc.lower()))
         self._controllers = {one.identifier: one for one in records if one.dialect == OMADA and not one.is_suspended}
         self.router = Router(served)
 
@@ -181,6 +235,10 @@ class Application:
     def find_issuer(self, issuer: str) -> str | None:
         """Return the id of the tenant with this issuer identifier, or None."""
         return self._by_issuer.get(issuer)
+
+    def knows_host(self, host: str) -> bool:
+        """Tell whether a Host header, lower case, names a tenant's host, with a port or without, or an issuer's."""
+        return host in self._hosts or host.rpartition(":")[0] in self._hosts
 
     def find_identifier(self, identifier: str) -> TenantRecord | None:
         """Return the Omada controller, msp or customer of this id, if it is there and not suspended."""
@@ -206,7 +264,13 @@ class Application:
 
     def follow_changes(self) -> None:
         """Begin to look for changes of other processes, and for what has to be done for all."""
-        works = (self._follow(), self._tend(), self._recording.run(), self.observation.pulse.run())
+        works = (
+            self._follow(),
+            self._tend(),
+            self._recording.run(),
+            self.observation.pulse.run(),
+            self._shedding.watch(),
+        )
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _follow(self) -> None:
@@ -243,14 +307,25 @@ class Application:
         await announce_expiring_secrets(self._upkeep, self._settings.secret_expiry_notice_s)
 
     async def _tend_audit(self) -> None:
-        await write_checkpoint(self._upkeep, self._settings.audit_checkpoint_interval_s)
+        await self._sign_audit(self._settings.audit_checkpoint_interval_s)
+        await purge_bodies(self._upkeep, self._settings.audit_event_retention_s)
         await purge_audit(self._upkeep, self._settings.audit_retention_s)
+
+    async def _sign_audit(self, interval_s: int) -> None:
+        """Sign the audit log; tell of a break once, and show it as long as it is there."""
+        try:
+            await write_checkpoint(self._upkeep, interval_s)
+            self._audit_break = None
+        except AuditBroken as broken:
+            if self._audit_break != broken.sealed:
+                log.error("audit_broken", sealed=broken.sealed, head=broken.head)
+            self._audit_break = broken.sealed
 
     async def _sign_the_end(self) -> None:
         """Sign the audit log as the leader leaves it."""
         with contextlib.suppress(StoreError):
             if await self._administration.store.leadership.try_acquire():
-                await write_checkpoint(self._upkeep, 0)
+                await self._sign_audit(0)
 
     async def close(self) -> None:
         """Let go of threads and database, what is in hand being finished first."""
@@ -294,5 +369,5 @@ async def build_application(
         SettingsError, StoreError.
     """
     application = Application(settings, administration, board=board or Board(1), number=number)
-    await application.refresh()
+    await application.begin()
     return application

@@ -14,6 +14,7 @@ from mintmark import __version__
 from mintmark.admin.administration import Administration
 from mintmark.admin.key_ages import KeyAges
 from mintmark.admin.upkeep import KeySchedule
+from mintmark.api.figures import Api, TakeNote, make_taker
 from mintmark.authentication.clients import ClientDirectory
 from mintmark.endpoints.outcome import Outcomes
 from mintmark.endpoints.parts import Parts, make_endpoints
@@ -50,6 +51,9 @@ class Watched(NamedTuple):
     clients: ClientDirectory
     count_tenants: Callable[[], int]
     is_loaded: Callable[[], bool]
+    is_known: Callable[[], bool]
+    """Whether what is in memory may be used."""
+    is_audit_broken: Callable[[], bool]
 
 
 async def count_no_secrets(administration: Administration) -> Mapping[str, int]:
@@ -88,6 +92,7 @@ class Observation:
             {
                 "tenants_not_loaded": self._has_tenants,
                 "writer_ended": self._has_writer,
+                "out_of_date": self._is_known,
                 "database_unreadable": self._can_read,
             },
         )
@@ -104,6 +109,10 @@ class Observation:
 
         self._export = SpanExport(self._settings.otlp_endpoint, self._settings.trace_sample_ratio, self._number)
         return trace_endpoints(plain, parts, self._export.tracer)
+
+    def make_note_taker(self, api: Api) -> TakeNote:
+        """Return what counts the calls of a management API."""
+        return make_taker(self._sheet, api)
 
     def metrics_app(self) -> MetricsApp:
         """Make the application of the metrics listener."""
@@ -134,6 +143,7 @@ class Observation:
             gauges={
                 catalogue.WAITING: lambda: store.writer.waiting,
                 catalogue.LEADER: lambda: store.leadership.is_leading,
+                catalogue.AUDIT_BROKEN: lambda: store.leadership.is_leading and self._watched.is_audit_broken(),
             },
             grown={
                 catalogue.CACHE_HITS: lambda: clients.hits,
@@ -175,9 +185,12 @@ class Observation:
     async def _has_writer(self) -> bool:
         return self._administration.store.writer.is_alive
 
+    async def _is_known(self) -> bool:
+        return self._watched.is_known()
+
     async def _can_read(self) -> bool:
         try:
-            await self._administration.store.deployment.revision()
+            await self._administration.store.deployment.look()
         except StoreError:
             return False
         return True

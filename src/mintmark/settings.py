@@ -21,6 +21,8 @@ ENVIRONMENT_PREFIX: Final = "MINTMARK_"
 SERVICE_VARIABLE: Final = re.compile(r"MINTMARK_(SERVICE_.*|PORT|PORT_.*)")
 """What Kubernetes puts into every container beside a Service named mintmark: none of it is ours."""
 SETTINGS_FILE: Final = Path("mintmark.toml")
+FILE_VARIABLE: Final = "MINTMARK_SETTINGS"
+"""Names the file, as `--settings` does."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,7 +33,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     database_url: str = ""
     """`sqlite:///path`, or `postgresql://user@host/name`; empty: mintmark.db in state_dir."""
     master_key: str = ""
-    """The master key itself, 32 octets in base64url: for the environment, not for a file."""
+    """The master key itself, 32 octets in base64url: in the environment alone, refused in a file."""
     master_key_file: Path | None = None
     """File that holds the master key; left out: master.key in state_dir."""
     listen: tuple[str, ...] = ("http://127.0.0.1:8080",)
@@ -52,10 +54,34 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Registered clients kept in each process's memory, at some 0.7 KB each."""
     refresh_interval_s: float = 0.5
     """Seconds between looks for changes that another process made."""
+    refresh_timeout_s: float = 1.0
+    """Seconds after which such a look is given up."""
+    cache_max_age_s: float = 30.0
+    """Seconds for which a process answers from memory when it cannot learn what has changed; 0: it looks each time."""
+    shed_after_s: float = 0.1
+    """Seconds that requests may wait for those before them; where they wait longer, a part is answered 503 at once."""
+    database_connect_timeout_s: int = 5
+    """Seconds to connect to PostgreSQL, where the URL does not say otherwise."""
+    database_statement_timeout_s: float = 10.0
+    """Seconds that one statement of PostgreSQL may take."""
+    database_lock_timeout_s: float = 9.0
+    """Seconds of them for a lock that another node holds."""
+    database_readers: int = 4
+    """Reads of PostgreSQL at the same time, in each process; each has a connection."""
+    database_reads_waiting: int = 1000
+    """Reads that may wait in a process; the next one is refused."""
+    database_writes_waiting: int = 2000
+    """Writes that may wait in a process, in each queue; the next one is refused."""
+    database_wait_s: float = 10.0
+    """Seconds that a write may wait to be begun, and a read to be done."""
+    database_slow_after_s: float = 1.0
+    """Seconds of one commit after which writes that come meanwhile are refused."""
     failures_per_client: int = 20
     """Failed authentications a minute that one caller may make for one client."""
     failures_per_source: int = 200
     """Failed authentications a minute that one caller may make in all."""
+    open_api_calls_per_s: int = 0
+    """Calls of the Omada Open API a second that one token may make of one worker; 0: any number. Theirs take 10."""
     key_lifetime_s: int = 90 * 86_400
     """Seconds for which a signing key signs before its successor does."""
     key_announce_s: int = 2 * 86_400
@@ -66,6 +92,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Seconds between signed checkpoints of the audit log."""
     audit_retention_s: int = 400 * 86_400
     """Seconds for which records of the audit log are kept."""
+    audit_event_retention_s: int = 90 * 86_400
+    """Seconds for which the audit log keeps what issued tokens, refusals and other events were, if not shorter."""
     secret_expiry_notice_s: int = 14 * 86_400
     """Seconds before a secret's expiry from which on it is announced, once a day in the log."""
     upkeep_interval_s: float = 5.0
@@ -121,7 +149,7 @@ def load_settings(
     """Read the settings.
 
     Args:
-        file: a TOML file; None: `mintmark.toml` here, if it is there.
+        file: a TOML file; None: the one that the environment names, or `mintmark.toml` here, if it is there.
         overrides: from the command line; None values do not count.
         environment: `MINTMARK_LISTEN` and so on; a list is separated by commas.
 
@@ -129,7 +157,11 @@ def load_settings(
         SettingsError: names the file or variable, and the key.
     """
     on_the_line = {name: value for name, value in overrides.items() if value is not None}
-    given = _from_file(file) | _from_environment(environment) | _read_typed(on_the_line, "command line")
+    given = (
+        _from_file(find_file(file, environment))
+        | _from_environment(environment)
+        | _read_typed(on_the_line, "command line")
+    )
     settings = Settings(**{name: one.value for name, one in given.items()})
     # Only now: what one source says may be right only beside what another says.
     for name, is_right, wanted in _bounds(settings):
@@ -139,9 +171,16 @@ def load_settings(
     return settings
 
 
-def _from_file(file: Path | None) -> dict[str, Given]:
-    path = file or SETTINGS_FILE
-    if file is None and not path.exists():
+def find_file(file: Path | None, environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the file that settings are read from: the one that is given, else as `load_settings` says; or None."""
+    named = environment.get(FILE_VARIABLE)
+    if file is None and named is not None:
+        return Path(named)
+    return file or (SETTINGS_FILE if SETTINGS_FILE.exists() else None)
+
+
+def _from_file(path: Path | None) -> dict[str, Given]:
+    if path is None:
         return {}
     try:
         values = tomllib.loads(path.read_text("utf-8"))
@@ -151,6 +190,8 @@ def _from_file(file: Path | None) -> dict[str, Given]:
         raise SettingsError(f"{path}: not a TOML file: {error}") from error
     for name in values:
         _require_known(name, f"{path}: {name}")
+    if "master_key" in values:
+        raise SettingsError(f"{path}: master_key: not in a file, which is copied and shown; name one: master_key_file")
     return _read_typed(values, str(path))
 
 
@@ -158,6 +199,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
     given: dict[str, Given] = {}
     for variable, text in environment.items():
         if not variable.startswith(ENVIRONMENT_PREFIX) or SERVICE_VARIABLE.fullmatch(variable):
+            continue
+        if variable == FILE_VARIABLE:  # not a setting, but where they are
             continue
         name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
         _require_known(name, variable)
@@ -188,8 +231,28 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ("workers", 1 <= settings.workers <= 512, "from 1 to 512"),
         ("client_cache_size", settings.client_cache_size >= 1, "1 or more"),
         ("refresh_interval_s", 0.05 <= settings.refresh_interval_s <= 60, "from 0.05 to 60 seconds"),
+        ("refresh_timeout_s", 0.05 <= settings.refresh_timeout_s <= 60, "from 0.05 to 60 seconds"),
+        ("cache_max_age_s", 0 <= settings.cache_max_age_s <= 86_400, "from 0 to 86400 seconds"),
+        ("shed_after_s", 0.01 <= settings.shed_after_s <= 60, "from 0.01 to 60 seconds"),
+        ("database_connect_timeout_s", 2 <= settings.database_connect_timeout_s <= 300, "from 2 to 300 seconds"),
+        (
+            "database_statement_timeout_s",
+            0.1 <= settings.database_statement_timeout_s <= 600,
+            "from 0.1 to 600 seconds",
+        ),
+        (
+            "database_lock_timeout_s",
+            0.1 <= settings.database_lock_timeout_s <= settings.database_statement_timeout_s,
+            f"from 0.1 seconds to database_statement_timeout_s, {settings.database_statement_timeout_s:g}",
+        ),
+        ("database_readers", 1 <= settings.database_readers <= 64, "from 1 to 64"),
+        ("database_reads_waiting", 1 <= settings.database_reads_waiting <= 100_000, "from 1 to 100000"),
+        ("database_writes_waiting", 1 <= settings.database_writes_waiting <= 100_000, "from 1 to 100000"),
+        ("database_wait_s", 0.1 <= settings.database_wait_s <= 600, "from 0.1 to 600 seconds"),
+        ("database_slow_after_s", 0.05 <= settings.database_slow_after_s <= 600, "from 0.05 to 600 seconds"),
         ("failures_per_client", settings.failures_per_client >= 1, "1 or more"),
         ("failures_per_source", settings.failures_per_source >= 1, "1 or more"),
+        ("open_api_calls_per_s", settings.open_api_calls_per_s >= 0, "0 or more"),
         ("shutdown_delay_s", 0 <= settings.shutdown_delay_s <= 3600, "from 0 to 3600 seconds"),
         ("shutdown_grace_s", 0 <= settings.shutdown_grace_s <= 3600, "from 0 to 3600 seconds"),
         ("key_announce_s", settings.key_announce_s >= MIN_ANNOUNCE_S, f"{MIN_ANNOUNCE_S} seconds or more"),
@@ -200,6 +263,11 @@ def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
         ),
         ("audit_checkpoint_interval_s", 1 <= settings.audit_checkpoint_interval_s <= 86_400, "from 1 to 86400 seconds"),
         ("audit_retention_s", settings.audit_retention_s >= MIN_RETENTION_S, f"{MIN_RETENTION_S} seconds or more"),
+        (
+            "audit_event_retention_s",
+            settings.audit_event_retention_s >= MIN_RETENTION_S,
+            f"{MIN_RETENTION_S} seconds or more",
+        ),
         ("secret_expiry_notice_s", settings.secret_expiry_notice_s >= 0, "0 seconds or more"),
         ("upkeep_interval_s", 0.05 <= settings.upkeep_interval_s <= 3600, "from 0.05 to 3600 seconds"),
         ("log_level", settings.log_level in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"),

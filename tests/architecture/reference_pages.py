@@ -24,6 +24,9 @@ DOCS = Path("docs")
 UNITS = {
     "workers": "processes",
     "client_cache_size": "clients",
+    "database_readers": "connections",
+    "database_reads_waiting": "reads",
+    "database_writes_waiting": "writes",
     "failures_per_client": "failures a minute",
     "failures_per_source": "failures a minute",
 }

@@ -72,6 +72,22 @@ def test_a_changed_record_is_named_and_the_command_fails(folder: Path):
     assert json.loads(as_json.stdout)["fault"]["seq"] == 2
 
 
+def test_a_break_that_was_looked_into_is_accepted_and_told_of_from_then_on(folder: Path):
+    with closing(sqlite3.connect(folder / "var" / "mintmark.db")) as connection:
+        connection.executescript("UPDATE audit_record SET actor = 'local:nobody' WHERE seq = 2")
+    unexplained = run_mintmark("audit", "accept", "2", cwd=folder)
+    accepted = must_run("audit", "accept", "2", "--reason", "a test", cwd=folder)
+    told = must_run("audit", "verify", cwd=folder)
+    as_json = json.loads(must_run("audit", "verify", "--json", cwd=folder))
+
+    assert unexplained.code == 2
+    line = "accepted: record 2 was changed (changed, record 2): a test; the records 2 to 3 are not judged\n"
+    assert accepted.startswith(line + "the chain goes on from 3:")
+    assert told.startswith(line + "2 records, 0 signed checkpoints: all as they were written\n")
+    assert (as_json["fault"], as_json["accepted"][0]["reason"]) == (None, "a test")
+    assert "accept_audit_break" in must_run("audit", "tail", "-n", "1", cwd=folder)
+
+
 def test_a_head_that_is_none_is_refused(folder: Path):
     done = run_mintmark("audit", "verify", "--known", "nonsense", cwd=folder)
 

@@ -19,8 +19,8 @@ from joserfc import jws
 from joserfc.jwk import KeySet
 
 from mintmark.admin import deployment
-from mintmark.admin.administration import AdministrationError
-from mintmark.admin.keys import list_keys, revoke_key, rotate_signing_key
+from mintmark.admin.administration import AdministrationError, LimitReached
+from mintmark.admin.keys import MAX_PUBLISHED, list_keys, revoke_key, rotate_signing_key
 from mintmark.admin.upkeep import KeySchedule, tend_keys
 from mintmark.authentication.master_key import SealingKey
 from mintmark.protocol.errors import MintmarkError, SettingsError
@@ -53,6 +53,26 @@ async def states_of(world: World, alg: str = "ES256") -> list[str]:
 async def tend(world: World, schedule: KeySchedule = SCHEDULE) -> None:
     await tend_keys(world.administration, schedule)
     await world.application.refresh()
+
+
+async def test_rotating_by_hand_ends_at_a_bound_and_revoking_never_does(world: World):
+    await world.add_tenant("std")
+    first = await kids_of(world)
+    for _ in range(MAX_PUBLISHED - len(first)):
+        await rotate_signing_key(world.administration, "std", "ES256", announce_s=HOUR_S)
+    with pytest.raises(LimitReached, match="mintmark keys revoke"):
+        await rotate_signing_key(world.administration, "std", "ES256", announce_s=HOUR_S)
+    await world.application.refresh()
+    before = await kids_of(world)
+    successor = await revoke_key(world.administration, "std", first[0])
+    assert successor is not None
+    await world.application.refresh()
+
+    assert len(before) == MAX_PUBLISHED
+    assert set(await kids_of(world)) == {*before, successor.kid} - {first[0]}
+    announced = await revoke_key(world.administration, "std", before[-1])
+    assert announced is None
+    await rotate_signing_key(world.administration, "std", "ES256", announce_s=HOUR_S)
 
 
 def kid_of(token: str) -> str:

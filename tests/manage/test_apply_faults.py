@@ -44,7 +44,7 @@ FAULTS = [
     (CLIENT + "secrets = [{ generate = true }, { generate = true }]", "5: another made secret has this label"),
     (CLIENT + "secrets = [{ env = 'A' },\n{ env = 'B', label = \"\\u0007\" }]", "4: label: wanted are up to 255"),
     (CLIENT + "scope = [\n 'a b']", "5: scope: 'a b' is no scope-token"),
-    (CLIENT + "customers = ['nobody']", "4: privilege: wanted are either all, or some sites"),
+    (CLIENT + "customers = ['nobody']", "5: customers: what this tenant's clients name are sites"),
     ("[tenants.acme]\nissuer = 'https://a.example'", "1: a new tenant needs dialect"),
     (ACME.replace("acme]", "Acme]"), "1: tenant id 'Acme': wanted are a-z, 0-9 and -, at most 63"),
     (ACME.replace("oauth2", "oauth3"), "2: there is no dialect 'oauth3'"),

@@ -54,7 +54,13 @@ SITE = st.fixed_dictionaries(
 TENANT = st.fixed_dictionaries(
     {
         "dialect": st.sampled_from(sorted(load_dialects())),
-        "members": members(title=TEXT, description=TEXT, is_suspended=st.booleans(), identifier=WORD),
+        "members": members(
+            title=TEXT,
+            description=TEXT,
+            is_suspended=st.booleans(),
+            allows_registration=st.booleans(),
+            identifier=WORD,
+        ),
         "clients": st.dictionaries(CLIENT_ID, st.tuples(CLIENT, st.lists(SECRET, min_size=1, max_size=5)), max_size=3),
         "sites": st.dictionaries(st.text(min_size=1, max_size=9), SITE, max_size=2),
         "seen": st.sampled_from(["all", "some", "none"]),

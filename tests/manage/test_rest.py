@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mintmark.admin.clients import ClientRequest, register_clients
+from mintmark.admin.tenants import TenantChanges, change_tenant
 from mintmark.api.operation import PREFIX
 from mintmark.api.table import TABLE
 from mintmark.protocol.secret import Secret
@@ -335,6 +336,34 @@ async def test_the_challenge_leads_to_the_metadata_of_the_resource(world: World)
     assert url == "http://id.example/.well-known/oauth-protected-resource/api/v1"
     assert answer.json["bearer_methods_supported"] == ["header"]
     assert "clients:write" in answer.json["scopes_supported"]
+
+
+OURS = ("id.example", "ID.example", "own.example", "own.example:8443")
+FOREIGN = ("evil.example", "id.example.evil.example", "", "id.example@evil.example", 'x"')
+
+
+@pytest.mark.rfc("9728", "3.3")
+async def test_only_hosts_of_tenants_are_named_as_the_resource(world: World):
+    await change_tenant(world.process.administration, "own", TenantChanges(hosts=("own.example",)))
+    await world.process.application.refresh()
+    path = "/.well-known/oauth-protected-resource/api/v1"
+    for host in (*OURS, *FOREIGN):
+        document = await world.process.send(Request("GET", path, {"host": host}))
+        challenge = (await world.process.send(Request("GET", "/api/v1/tenants", {"host": host}))).header(
+            "www-authenticate"
+        )
+        origin = f"http://{host.lower()}"
+        if host in OURS:
+            assert (document.status, document.json["resource"]) == (200, f"{origin}/api/v1")
+            assert challenge == f'Bearer resource_metadata="{origin}{path}"'
+        else:
+            assert document.status in {400, 404}
+            assert challenge in {"Bearer", None}
+
+
+async def test_a_path_with_an_empty_segment_is_not_there(world: World, token: str):
+    for path in ("//tenants", "/tenants//own", "//", "/tenants/own//"):
+        assert problem(await world.call("GET", path, token)) == (404, "not-found")
 
 
 async def test_every_path_answers_with_a_problem(world: World, token: str):

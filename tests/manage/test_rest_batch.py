@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mintmark.api import joint
 from mintmark.api.operation import PREFIX
 from tests.endpoints.servers import Answer
 from tests.manage.world import World
@@ -203,3 +208,138 @@ async def test_conditions_and_keys_count_for_their_action(world: World):
     assert statuses(results) == [201, 201, 412, 304]
     assert results[0]["body"] == results[1]["body"]
     assert results[1]["headers"]["idempotency-replayed"] == "true"
+
+
+async def test_a_failed_action_leaves_nothing_at_all_and_those_before_it_stay(world: World):
+    token = await world.token("own")
+    signed_otherwise = {"client_id": "a", "token_rules": {"alg": "EdDSA"}}
+    await world.call("POST", CLIENTS, token, {"client_id": "a"})
+
+    # Its key is made before it turns out that the id is taken.
+    actions = (action("POST", CLIENTS, {"client_id": "b"}), action("POST", CLIENTS, signed_otherwise))
+    results = await run(world, token, *actions)
+    records = (await world.call("GET", "/audit?limit=2", token)).json["items"]
+    keys = (await world.call("GET", "/tenants/own/keys", token)).json["items"]
+
+    assert statuses(results) == [201, 409]
+    assert [one["subject"] for one in records] == ["client own/b", "client own/a"]
+    assert [one["alg"] for one in keys] == ["ES256"]
+
+
+async def test_every_action_raises_the_revision_as_it_does_alone(world: World):
+    token, deployment = await world.token("own"), world.process.administration.store.deployment
+    before, of_issuers = await deployment.revisions()
+
+    await run(world, token, *(action("POST", CLIENTS, {"client_id": name}) for name in "abc"))
+    await run(world, token, action("PATCH", "/tenants/own", {"title": "Own"}))
+
+    assert await deployment.revisions() == (before + 4, before + 4)
+    assert before + 4 > of_issuers
+
+
+async def test_a_batch_that_cannot_be_committed_has_done_nothing(world: World, tmp_path: Path):
+    token = await world.token("own")
+    database = find_database(tmp_path)
+    with closing(sqlite3.connect(database)) as other:
+        other.executescript(
+            "CREATE TABLE gone (id INTEGER PRIMARY KEY);"
+            "CREATE TABLE held (id INTEGER REFERENCES gone DEFERRABLE INITIALLY DEFERRED);"
+            "CREATE TRIGGER hold AFTER INSERT ON client BEGIN INSERT INTO held VALUES (1); END;"
+        )
+    results = await run(world, token, *(action("POST", CLIENTS, {"client_id": name}) for name in "ab"))
+    with closing(sqlite3.connect(database)) as other:
+        other.execute("DROP TRIGGER hold")
+    there = (await world.call("GET", CLIENTS, token)).json["items"]
+    again = await run(world, token, action("POST", CLIENTS, {"client_id": "a"}))
+
+    assert statuses(results) == [500, 500]
+    assert [one["client_id"] for one in there] == ["manager"]
+    assert statuses(again) == [201]
+
+
+def find_database(folder: Path) -> Path:
+    return next(folder.rglob("mintmark.db"))
+
+
+async def test_a_batch_whose_caller_goes_away_has_done_nothing(world: World):
+    token = await world.token("own")
+    creations = [action("POST", CLIENTS, {"client_id": f"c{number}"}) for number in range(20)]
+    asking = asyncio.create_task(world.call("POST", "/batch", token, {"actions": creations}))
+    blocks = world.process.administration.store._opened.blocks  # type: ignore[attr-defined]
+    for _ in range(1000):
+        await asyncio.sleep(0)
+        if blocks._in_hand.locked():
+            break
+    asking.cancel()
+    await asyncio.wait([asking])
+
+    assert asking.cancelled()
+    assert len((await world.call("GET", CLIENTS, token)).json["items"]) == 1
+    assert statuses(await run(world, token, *creations)) == [201] * 20
+
+
+async def test_of_two_batches_at_once_each_action_is_done_once(world: World):
+    token = await world.token("own")
+    creations = [action("POST", CLIENTS, {"client_id": f"c{number}"}) for number in range(10)]
+
+    pair = await asyncio.gather(*(run(world, token, *creations, interrupt=False) for _ in range(2)))
+
+    assert [sorted(both) for both in zip(*map(statuses, pair), strict=True)] == [[201, 409]] * 10
+
+
+async def test_what_takes_long_is_done_in_its_place_by_itself(world: World):
+    token = await world.token("own")
+    chosen = {"client_id": "b", "client_secret": "chosen by a person"}
+    results = await run(
+        world,
+        token,
+        action("POST", CLIENTS, {"client_id": "a"}),
+        action("POST", CLIENTS, chosen),
+        action("POST", CLIENTS, {"client_id": "b"}),
+        action("POST", "/tenants/own/keys", {"alg": "RS256"}),
+        action("POST", CLIENTS, {"client_id": "c"}),
+        interrupt=False,
+    )
+    records = (await world.call("GET", "/audit?limit=4&kind=register_client", token)).json["items"]
+
+    assert statuses(results) == [201, 201, 409, 201, 201]
+    assert [one["subject"] for one in records][:3] == [f"client own/{name}" for name in "cba"]
+
+
+async def test_a_token_is_looked_up_as_it_is_after_the_actions_before(world: World):
+    own, other = await world.token("own"), await world.token("spoke")
+    looking = action("POST", "/tenants/spoke/tokens/lookup", {"token": other})
+
+    results = await run(
+        world, await world.token("hub"), looking, action("POST", "/tenants/spoke/tokens/revoke-all"), looking
+    )
+
+    assert [one.get("body", {}).get("active") for one in results] == [True, None, False]
+    assert statuses(await run(world, own, action("GET", "/tenants/own"))) == [200]
+
+
+async def test_a_batch_that_holds_others_up_for_too_long_goes_on_in_another_transaction(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(joint, "HELD_S", 0)
+    token = await world.token("own")
+    own_end = action("PATCH", f"{CLIENTS}/manager", {"is_disabled": True})
+
+    results = await run(
+        world,
+        token,
+        action("POST", CLIENTS, {"client_id": "a"}),
+        action("POST", CLIENTS, {"client_id": "a"}),
+        own_end,
+        action("POST", CLIENTS, {"client_id": "b"}),
+        interrupt=False,
+    )
+
+    assert statuses(results) == [201, 409, 200, 401]
+
+
+async def test_a_batch_that_reads_alone_waits_for_no_writer(world: World):
+    token = await world.token("own")
+
+    async with world.process.administration.store.together():
+        assert statuses(await run(world, token, action("GET", "/tenants/own"), action("GET", CLIENTS))) == [200, 200]

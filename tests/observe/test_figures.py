@@ -52,7 +52,8 @@ def test_of_two_workers_the_sums_are_exact(watched: WatchedServer, full_deployme
     assert grown(OTHERS, tenant="default", endpoint="introspection", reason="wrong_secret") == 7
     assert grown(f"{DURATION}_count", endpoint="token") == 240
     assert grown(f"{DURATION}_bucket", endpoint="token", le="+Inf") == 240
-    assert grown("mintmark_commit_batch_writes_sum") == 70
+    # Beside these, each worker writes its events when their second is over.
+    assert 70 <= grown("mintmark_commit_batch_writes_sum") <= 80
     assert grown("mintmark_commit_duration_seconds_count") == grown("mintmark_commit_batch_writes_count") <= 70
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection
 
 from mintmark.admin.deployment import initialize, open_deployment
-from mintmark.authentication.master_key import SealBroken, SealingKey
+from mintmark.authentication.master_key import SealBroken, SealingKey, read_master_key
 from mintmark.protocol.errors import SettingsError
 from mintmark.settings import load_settings
 from tests.endpoints.deployments import Deployment, fingerprint
@@ -41,6 +41,23 @@ def blur(key: Path) -> None:
 
 def spoil(key: Path) -> None:
     key.write_bytes(b"\xff\xfe" * 22)
+
+
+def test_a_credential_of_systemd_shows_the_groups_bit_and_never_that_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    key, elsewhere = tmp_path / "credentials" / "master.key", tmp_path / "master.key"
+    key.parent.mkdir()
+    for one in (key, elsewhere):
+        one.write_text(OTHER)
+        one.chmod(0o440)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(key.parent))
+    read_master_key(key)
+    with pytest.raises(SettingsError, match="others may read the master key"):
+        read_master_key(elsewhere)
+    key.chmod(0o444)
+    with pytest.raises(SettingsError, match="others may read the master key"):
+        read_master_key(key)
 
 
 FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {

@@ -83,7 +83,7 @@ async def append(url: str, start: str, number: str) -> None:
     wait_for(start)
     for _ in range(int(number)):
         buffer = AuditBuffer()
-        buffer.issued((0, "acme", "meter", ("read",), "access", os.urandom(32), EXPIRES_AT))
+        buffer.issued("acme", (0, "meter", "read", "access", os.urandom(8).hex(), EXPIRES_AT))
         events = buffer.drain()
         assert events is not None
         await asyncio.gather(
@@ -108,6 +108,15 @@ async def add_tenant(url: str) -> None:
     store = SqlStore.open(url)
     await store.tenants.add(TenantRecord(tenant_id="acme", dialect="oauth2", issuer="https://a.example"), [])
     await store.close()
+
+
+async def begin_block(url: str) -> None:
+    """Make registered changes in a block, and wait in it until killed."""
+    store = SqlStore.open(url)
+    async with store.together() as together:
+        await together.tenants.add(TenantRecord(tenant_id="acme", dialect="oauth2", issuer="https://a.example"), [])
+        say("begun")
+        await asyncio.sleep(60)
 
 
 async def add_some(url: str) -> None:
@@ -164,7 +173,19 @@ def start_time(url: str) -> None:
 
 VERBS = {
     verb.__name__: verb
-    for verb in (load, race, rotate, append, lead, add_tenant, fork_workers, use_inherited, race_migrate, start_time)
+    for verb in (
+        load,
+        race,
+        rotate,
+        append,
+        lead,
+        add_tenant,
+        begin_block,
+        fork_workers,
+        use_inherited,
+        race_migrate,
+        start_time,
+    )
 }
 
 if __name__ == "__main__":

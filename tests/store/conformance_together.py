@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
-from mintmark.protocol.errors import AlreadyExists, NotFound
+from mintmark.protocol.errors import AlreadyExists, NotFound, StoreUnavailable
 from mintmark.store.interface import Store
 from mintmark.store.records import Act
 
 from .samples import NOW, client, tenant
+from .test_sqlite_files import start_child
 
 
 class TogetherConformance:
@@ -75,3 +76,86 @@ class TogetherConformance:
 
         await asyncio.gather(add(store, "a"), add(another_process, "b"))
         assert order in (["a", "a", "b", "b"], ["b", "b", "a", "a"])
+
+    async def test_a_part_of_a_block_that_raises_leaves_nothing_and_the_rest_stays(self, store: Store) -> None:
+        act = Act(kind="probe", at=NOW, actor="local:me")
+        async with store.together() as together:
+            async with together.together() as part:
+                await part.acting(act).tenants.add(tenant("acme"), [])
+            with pytest.raises(RuntimeError):
+                async with together.together() as part:
+                    await part.acting(act).clients.add([client("a")])
+                    await part.acting(act).tenants.change("acme", {"title": "Undone"})
+                    raise RuntimeError
+            async with together.together() as part:
+                await part.acting(act).clients.add([client("b")])
+        assert [one.client_id for one in await store.clients.page("acme", "", 9)] == ["b"]
+        records = await store.audit.after(0, 9)
+        assert [record.subject for record in records] == ["tenant acme", "client acme/b"]
+        assert records[1].previous == records[0].hash
+
+    async def test_a_block_reads_what_is_so_after_each_write_and_each_part_undone(self, store: Store) -> None:
+        async with store.together() as together:
+            await together.tenants.add(tenant("acme"), [])
+            with pytest.raises(RuntimeError):
+                async with together.together() as part:
+                    assert await part.clients.find("acme", "a") is None
+                    await part.clients.add([client("a")])
+                    assert await part.clients.find_state("acme", "a") is not None
+                    raise RuntimeError
+            assert await together.clients.find("acme", "a") is None
+            assert await together.clients.find_state("acme", "a") is None
+
+    async def test_a_clients_state_is_another_after_every_change(self, store: Store) -> None:
+        await store.tenants.add(tenant("acme"), [])
+        states = []
+        for changes in ({"client_name": "x"}, {"is_disabled": True}):
+            await store.clients.add([client("a")])
+            states.append(await store.clients.find_state("acme", "a"))
+            await store.clients.change("acme", "a", changes)
+            states.append(await store.clients.find_state("acme", "a"))
+            await store.clients.remove("acme", "a")
+        assert len(set(states)) == 4
+
+    async def test_of_two_blocks_of_a_process_one_waits_for_the_other(self, store: Store) -> None:
+        order: list[str] = []
+
+        async def add(name: str) -> None:
+            async with store.together() as together:
+                order.append(name)
+                await together.tenants.add(tenant(name, hosts=()), [])
+                await asyncio.sleep(0)
+                order.append(name)
+
+        await asyncio.gather(add("a"), add("b"))
+        assert order == ["a", "a", "b", "b"]
+
+    async def test_a_block_that_is_cancelled_leaves_nothing_and_the_next_one_begins(self, store: Store) -> None:
+        begun = asyncio.Event()
+
+        async def begin() -> None:
+            async with store.together() as together:
+                await together.tenants.add(tenant("acme"), [])
+                begun.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(begin())
+        await begun.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        async with store.together() as together:
+            assert await together.tenants.find("acme") is None
+
+    async def test_of_a_process_that_is_killed_in_a_block_nothing_stays(self, store: Store, url: str) -> None:
+        with start_child("begin_block", url) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "begun\n"
+            child.kill()
+        async with store.together() as together:
+            assert await together.tenants.find("acme") is None
+
+    async def test_a_closed_store_begins_no_block(self, store: Store) -> None:
+        await store.close()
+        with pytest.raises(StoreUnavailable):
+            async with store.together():
+                pass

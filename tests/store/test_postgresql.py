@@ -20,7 +20,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 
 from mintmark.protocol.errors import AlreadyExists, SettingsError, StoreError, StoreUnavailable
-from mintmark.store.postgresql import connection as connections
+from mintmark.store.bounds import Bounds
 from mintmark.store.schema import migrate, schema_state
 from mintmark.store.sql_store import SqlStore
 from mintmark.store.upkeep import MORTAL
@@ -244,6 +244,72 @@ class TestTrouble:
         assert await hear(store, sign, PATIENCE_S) != sign  # it may have missed one
         await store.close()
 
+    async def test_a_server_that_hangs_is_not_waited_for_without_end(self, durable: Postgres, durable_url: str) -> None:
+        bounds = Bounds(
+            connect_timeout_s=2, statement_timeout_s=0.5, lock_timeout_s=0.5, look_timeout_s=0.3, wait_s=2.0
+        )
+        store = SqlStore.open(durable_url, bounds)
+        await store.tokens.add([token("before")])
+        await store.deployment.look()
+        durable.freeze()
+        try:
+            calls = [
+                asyncio.create_task(store.deployment.look()),
+                asyncio.create_task(store.tokens.find(digest("before"))),
+                asyncio.create_task(store.tokens.add([token("a")])),
+                asyncio.create_task(store.leadership.try_acquire()),
+            ]
+            # The store's bounds end them, and not this one.
+            ended, late = await asyncio.wait(calls, timeout=PATIENCE_S / 2)
+        finally:
+            durable.thaw()
+        assert not late
+        assert {type(one.exception()) for one in ended} == {StoreUnavailable}
+        await recovers(store, "after")
+        await store.close()
+
+    async def test_one_read_too_many_is_refused_at_once_and_those_in_hand_are_finished(self, url: str) -> None:
+        store = SqlStore.open(url, Bounds(readers=1, reads_waiting=2))
+        slow = [store._opened.reader.run(lambda one: one.exec_driver_sql("SELECT pg_sleep(0.3)").all()) for _ in "ab"]
+        in_hand = [asyncio.create_task(one) for one in slow]
+        await asyncio.sleep(0)
+        with pytest.raises(StoreUnavailable, match="too many"):
+            await store.tokens.find(digest("a"))
+        assert not any(one.done() for one in in_hand)
+        await asyncio.gather(*in_hand)
+        assert await store.tokens.find(digest("a")) is None
+        await store.close()
+
+    async def test_a_session_has_the_bounds_that_the_store_was_given(self, url: str) -> None:
+        store = SqlStore.open(url, Bounds(statement_timeout_s=7.0, lock_timeout_s=0.2))
+
+        def show(connection: Connection) -> list[str]:
+            names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+            return [connection.exec_driver_sql(f"SHOW {name}").scalar_one() for name in names]
+
+        for told in (await store._opened.reader.run(show), await store._writing.run(show)):
+            assert told == ["7s", "200ms", "15s"]
+        await store.close()
+
+    async def test_a_look_waits_for_no_other_read(self, url: str) -> None:
+        store = SqlStore.open(url, Bounds(readers=1))
+        slow = asyncio.create_task(store._opened.reader.run(lambda one: one.exec_driver_sql("SELECT pg_sleep(1)")))
+        await asyncio.sleep(0.1)
+        await store.deployment.look()
+        assert not slow.done()
+        await slow
+        await store.close()
+
+    async def test_a_look_never_goes_on_in_another_session_without_a_word(
+        self, postgres: Postgres, url: str, store: SqlStore
+    ) -> None:
+        await store.deployment.look()
+        postgres.end_sessions(url)
+        await asyncio.sleep(0.1)
+        with pytest.raises(StoreUnavailable):
+            await store.deployment.look()
+        await store.deployment.look()
+
     async def test_sessions_that_the_server_ended_are_opened_again_unnoticed(
         self, postgres: Postgres, url: str, store: SqlStore
     ) -> None:
@@ -269,11 +335,8 @@ class TestTrouble:
             assert await hear(store, before, 5.0) != before
             await store.close()
 
-    async def test_a_lock_that_nobody_gives_back_is_waited_for_no_longer_than_its_bound(
-        self, url: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(connections, "SET_BOUNDS", "SELECT set_config('lock_timeout', '200', false)")
-        store = SqlStore.open(url)
+    async def test_a_lock_that_nobody_gives_back_is_waited_for_no_longer_than_its_bound(self, url: str) -> None:
+        store = SqlStore.open(url, Bounds(lock_timeout_s=0.2))
         with psycopg.connect(url) as foreign:
             foreign.execute("LOCK TABLE token")
             for call in (store.tokens.add([token("late")]), store.tokens.find(digest("late"))):
@@ -314,11 +377,8 @@ class TestTrouble:
             await store._writing.run(lambda connection: raise_state(connection, state))
         await store.tokens.add([token("after")])
 
-    async def test_a_block_that_another_holds_up_too_long_is_refused(
-        self, url: str, monkeypatch: pytest.MonkeyPatch, store: SqlStore
-    ) -> None:
-        monkeypatch.setattr(connections, "SET_BOUNDS", "SELECT set_config('lock_timeout', '200', false)")
-        hasty = SqlStore.open(url)
+    async def test_a_block_that_another_holds_up_too_long_is_refused(self, url: str, store: SqlStore) -> None:
+        hasty = SqlStore.open(url, Bounds(lock_timeout_s=0.2))
         async with store.together() as together:
             await together.tenants.add(tenant(), [])
             with pytest.raises(StoreUnavailable):
@@ -427,9 +487,9 @@ class TestPlans:
                 "INSERT INTO token SELECT sha256(n::text::bytea), 'a', 'b', 'access', '', '', n, n, 1, 1"
                 " FROM generate_series(1, 100000) n"
             )
-            connection.execute("ANALYZE token")
-            explain = f"EXPLAIN {MORTAL[0].compile(dialect=dialect)}"
+            connection.execute("ANALYZE token_rest")
+            explain = f"EXPLAIN {MORTAL['postgresql'][0].compile(dialect=dialect)}"
             plan = "\n".join(row[0] for row in connection.execute(explain, {"now": 100, "at_most": 50}))
-        assert "Tid Scan on token" in plan
-        assert "ix_token_expires_at" in plan
+        assert "Tid Scan on token_rest" in plan
+        assert "token_rest_expires_at_idx" in plan
         assert "Seq Scan" not in plan

@@ -82,8 +82,17 @@ def test_a_migrated_database_is_current(url: str, path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_an_unknown_number_is_newer_and_left_alone(url: str, path: Path) -> None:
+def test_every_script_says_which_programs_may_run_after_it() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    said = [script.module.oldest_program for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert set(said) <= set(REVISIONS)
+
+
+@pytest.mark.parametrize("told", ["UPDATE deployment_fact SET value = '9999'", "DELETE FROM deployment_fact"])
+def test_an_unknown_number_is_newer_and_left_alone(url: str, path: Path, told: str) -> None:
     change(path, "UPDATE alembic_version SET version_num = '9999'")
+    change(path, f"{told} WHERE name = 'oldest_program'")
     assert schema_state(url) == "newer"
     for call in (SqlStore.open, migrate):
         with pytest.raises(StoreError, match="later release"):
@@ -93,7 +102,7 @@ def test_an_unknown_number_is_newer_and_left_alone(url: str, path: Path) -> None
 def test_an_earlier_number_is_old(url: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mintmark.store.schema.HEAD", "0002")
     assert schema_state(url) == "old"
-    with pytest.raises(StoreError, match="mintmark init"):
+    with pytest.raises(StoreError, match="mintmark migrate"):
         SqlStore.open(url)
 
 

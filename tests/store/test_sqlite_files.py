@@ -23,6 +23,7 @@ import mintmark
 from mintmark.protocol.errors import AlreadyExists, SettingsError, StoreError, StoreUnavailable
 from mintmark.store import batching
 from mintmark.store import sqlite as sqlite_files
+from mintmark.store.bounds import Bounds
 from mintmark.store.schema import migrate, schema_state
 from mintmark.store.sql_store import SqlStore
 from mintmark.store.tokens import REMOVE_FAMILY
@@ -201,7 +202,7 @@ class TestProcesses:
 class TestUpkeep:
     def test_a_purge_visits_the_expired_alone_and_in_the_order_of_the_file(self, path: Path) -> None:
         tables = ("token", "revoked_jwt", "jwt_slot", "idempotency", "initial_access_token")
-        for statement, table in zip(MORTAL, tables, strict=True):
+        for statement, table in zip(MORTAL["sqlite"], tables, strict=True):
             plan = read_plan(path, str(statement.compile(dialect=sqlite.dialect())))
             assert f"SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)" in plan
             assert f"SEARCH {table} USING COVERING INDEX ix_{table}_expires_at (expires_at<?)" in plan
@@ -333,14 +334,13 @@ class TestTrouble:
         foreign.close()
         assert await store.tokens.find(digest("a")) is not None
 
-    async def test_what_waited_too_long_is_refused_and_never_written(
-        self, store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(batching, "MAX_WAIT_S", 0.1)
+    async def test_what_waited_too_long_is_refused_and_never_written(self, path: Path, url: str) -> None:
+        store = SqlStore.open(url, Bounds(wait_s=0.1))
         with write_lock_held(path), pytest.raises(StoreUnavailable):
             await store.tokens.add([token("late")])
         await store.tokens.add([token("next")])
         assert await store.tokens.find(digest("late")) is None
+        await store.close()
 
     async def test_a_start_waits_for_no_writer(self, path: Path, url: str) -> None:
         await SqlStore.open(url).close()
@@ -371,18 +371,16 @@ class TestTrouble:
         assert await store.tokens.find(digest("after")) is not None
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-    async def test_when_the_writer_has_ended_nobody_waits_for_it(
-        self, store: SqlStore, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_when_the_writer_has_ended_nobody_waits_for_it(self, url: str) -> None:
         def end(*_: object) -> None:
             raise SystemExit
 
-        monkeypatch.setattr(batching, "MAX_WAIT_S", 0.2)
+        store = SqlStore.open(url, Bounds(wait_s=0.2))
         with pytest.raises(StoreUnavailable):
             await asyncio.wait_for(store._opened.commit.run(end), 5)
-        monkeypatch.setattr(batching, "MAX_WAIT_S", 60)
         with pytest.raises(StoreUnavailable, match="ended"):
-            await asyncio.wait_for(store.tokens.add([token("late")]), 1)
+            await asyncio.wait_for(store.tokens.add([token("late")]), 0.1)
+        await store.close()
 
     async def test_a_restored_backup_never_comes_to_a_generation_again(
         self, store: SqlStore, path: Path, tmp_path: Path
@@ -403,8 +401,8 @@ class TestTrouble:
         await restored.close()
         assert len(set(seen)) == 6
 
-    async def test_a_full_queue_refuses(self, store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(batching, "MAX_WAITING", 10)
+    async def test_a_full_queue_refuses(self, path: Path, url: str) -> None:
+        store = SqlStore.open(url, Bounds(writes_waiting=10))
         with write_lock_held(path):
             calls = [asyncio.create_task(store.tokens.add([token(f"t{number}")])) for number in range(30)]
             await asyncio.sleep(0.05)
@@ -413,6 +411,22 @@ class TestTrouble:
         ended = await asyncio.gather(*calls, return_exceptions=True)
         assert [each for each in ended if each is None] == [None] * (30 - len(refused))
         assert len(refused) in (19, 20)
+        await store.close()
+
+    async def test_behind_a_slow_commit_nobody_waits_but_those_who_came_before(self, url: str) -> None:
+        store = SqlStore.open(url, Bounds(slow_after_s=0.2))
+        end = threading.Event()
+        slow = asyncio.create_task(store._writing.run(lambda _: end.wait(30)))
+        early = asyncio.create_task(store.tokens.add([token("early")]))
+        await asyncio.sleep(0.5)
+        with pytest.raises(StoreUnavailable, match="slow"):
+            await asyncio.wait_for(store.tokens.add([token("late")]), 5)
+        end.set()
+        await asyncio.gather(slow, early)
+        await store.tokens.add([token("after")])
+        found = [await store.tokens.find(digest(name)) is not None for name in ("early", "late", "after")]
+        assert found == [True, False, True]
+        await store.close()
 
     async def test_an_error_never_tells_a_digest_or_a_hash(self, store: SqlStore) -> None:
         record = token("a")

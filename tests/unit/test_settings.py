@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from mintmark.admin.deployment import read_bounds
 from mintmark.protocol.errors import SettingsError
 from mintmark.settings import FIELDS, SERVICE_VARIABLE, Settings, load_settings
+from mintmark.store.bounds import Bounds
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +42,21 @@ def test_the_file_in_the_working_folder_is_read_unless_another_is_named():
     assert load_settings(other, {}, {}).workers == 3
 
 
+def test_the_environment_names_a_file_and_the_command_line_another():
+    write("workers = 2")
+    environment = {"MINTMARK_SETTINGS": str(write("workers = 3", "other.toml"))}
+    assert load_settings(None, {}, environment).workers == 3
+    assert load_settings(write("workers = 4", "named.toml"), {}, environment).workers == 4
+    with pytest.raises(SettingsError, match=r"absent\.toml: cannot be read"):
+        load_settings(None, {}, {"MINTMARK_SETTINGS": "absent.toml"})
+
+
+def test_a_file_holds_no_master_key_and_the_refusal_does_not_repeat_it():
+    said = refusal("master_key = 'hush'")
+    assert said.startswith("mintmark.toml: master_key: not in a file")
+    assert "hush" not in said
+
+
 def test_the_environment_wins_over_the_file_and_the_command_line_over_both():
     file = write("workers = 2\nlog_level = 'error'\nfailures_per_client = 7")
     environment = {"MINTMARK_WORKERS": "3", "MINTMARK_LOG_LEVEL": "debug", "PATH": "/bin"}
@@ -58,7 +77,9 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "key_announce_s": ("600", 600),
     "audit_tokens": ("false", False),
     "audit_checkpoint_interval_s": ("60", 60),
+    "open_api_calls_per_s": ("10", 10),
     "audit_retention_s": ("86400", 86_400),
+    "audit_event_retention_s": ("7200", 7_200),
     "secret_expiry_notice_s": ("3600", 3600),
     "upkeep_interval_s": ("2.5", 2.5),
     "database_url": ("sqlite:////srv/m.db", "sqlite:////srv/m.db"),
@@ -73,6 +94,17 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "dialects_dir": ("d", Path("d")),
     "client_cache_size": ("5", 5),
     "refresh_interval_s": ("1.5", 1.5),
+    "refresh_timeout_s": ("0.5", 0.5),
+    "cache_max_age_s": ("0", 0.0),
+    "shed_after_s": ("0.2", 0.2),
+    "database_connect_timeout_s": ("3", 3),
+    "database_statement_timeout_s": ("20", 20.0),
+    "database_lock_timeout_s": ("20", 20.0),
+    "database_readers": ("8", 8),
+    "database_reads_waiting": ("50", 50),
+    "database_writes_waiting": ("60", 60),
+    "database_wait_s": ("2", 2.0),
+    "database_slow_after_s": ("0.5", 0.5),
     "failures_per_client": ("3", 3),
     "failures_per_source": ("4", 4),
     "shutdown_grace_s": ("0", 0.0),
@@ -94,6 +126,13 @@ def test_paths_that_are_not_set_lie_in_the_state_dir():
     assert (own.database, own.key_file) == ("sqlite:////d", Path("/k"))
 
 
+def test_the_bounds_of_the_store_are_as_the_settings_say():
+    assert read_bounds(Settings()) == Bounds()
+    values: dict[str, Any] = dict.fromkeys(msgspec.structs.asdict(Bounds()), 7)
+    named = {f"database_{name}": value for name, value in values.items() if name != "look_timeout_s"}
+    assert read_bounds(Settings(refresh_timeout_s=7, **named)) == Bounds(**values)
+
+
 def test_the_master_key_is_not_in_the_repr():
     assert "hush" not in repr(Settings(master_key="hush"))
 
@@ -102,6 +141,17 @@ BOUNDS: list[tuple[str, list[object], list[object], str]] = [
     ("workers", [1, 512], [0, -1, 513], "must be from 1 to 512"),
     ("client_cache_size", [1], [0], "must be 1 or more"),
     ("refresh_interval_s", [0.05, 60, 1], [0, 0.04, 60.5, "nan", "inf"], "must be from 0.05 to 60 seconds"),
+    ("refresh_timeout_s", [0.05, 60], [0, 61, "nan"], "must be from 0.05 to 60 seconds"),
+    ("cache_max_age_s", [0, 86400], [-1, 86401, "inf", "nan"], "must be from 0 to 86400 seconds"),
+    ("shed_after_s", [0.01, 60], [0, 61], "must be from 0.01 to 60 seconds"),
+    ("database_connect_timeout_s", [2, 300], [1, 301], "must be from 2 to 300 seconds"),
+    ("database_statement_timeout_s", [9, 600], [0, 601, "inf"], "must be from 0.1 to 600 seconds"),
+    ("database_lock_timeout_s", [0.1, 10], [0, 11], "must be from 0.1 seconds to database_statement_timeout_s, 10"),
+    ("database_readers", [1, 64], [0, 65], "must be from 1 to 64"),
+    ("database_reads_waiting", [1, 100000], [0, 100001], "must be from 1 to 100000"),
+    ("database_writes_waiting", [1, 100000], [0, 100001], "must be from 1 to 100000"),
+    ("database_wait_s", [0.1, 600], [0, 601], "must be from 0.1 to 600 seconds"),
+    ("database_slow_after_s", [0.05, 600], [0, 601], "must be from 0.05 to 600 seconds"),
     ("failures_per_client", [1], [0], "must be 1 or more"),
     ("failures_per_source", [1], [0], "must be 1 or more"),
     ("shutdown_grace_s", [0, 3600], [-0.1, 3601], "must be from 0 to 3600 seconds"),

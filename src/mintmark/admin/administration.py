@@ -11,8 +11,8 @@ AdministrationError     what was asked cannot be done
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
 
@@ -60,6 +60,10 @@ class LimitReached(AdministrationError):
     """A bound, or a rule of the tenant's system, stands against it."""
 
 
+class NotShared(MintmarkError):
+    """A verb takes long, or needs what all see: it is to be called again by itself, outside of a shared transaction."""
+
+
 class Administration(msgspec.Struct, frozen=True):
     """Held by whoever calls a verb."""
 
@@ -71,6 +75,8 @@ class Administration(msgspec.Struct, frozen=True):
     rules: Mapping[str, Rules]
     clock: Callable[[], float]
     actor: Actor = msgspec.field(default_factory=Actor.local)
+    is_together: bool = False
+    """Acts share a transaction, for which everybody waits who wants to write."""
 
     def now(self) -> int:
         """The moment, in whole seconds since 1970-01-01T00:00:00Z."""
@@ -80,9 +86,16 @@ class Administration(msgspec.Struct, frozen=True):
         """Return the same for another actor: the verbs then judge and record it."""
         return msgspec.structs.replace(self, actor=actor)
 
-    def unsynced(self) -> Administration:
-        """Return the same on a view of the store whose changes are durable only after `store.sync()`."""
-        return msgspec.structs.replace(self, store=self.store.unsynced())
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[Administration]:
+        """Give the same for a block that is one transaction, or a part of one: see `Store.together`."""
+        async with self.store.together() as store:
+            yield msgspec.structs.replace(self, store=store, is_together=True)
+
+    def require_alone(self) -> None:
+        """Say that what follows is nothing for a transaction that many share. Raises: NotShared."""
+        if self.is_together:
+            raise NotShared
 
     def permit(self, permission: Permission, tenant_id: str | None) -> None:
         """Make sure that the actor may do this to a tenant, or with None to the whole deployment.

@@ -6,9 +6,6 @@ applications: they are the tenant's as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
-
 import msgspec
 
 from mintmark.admin.actor import Actor, name_token
@@ -19,7 +16,7 @@ from mintmark.admin.clients import (
     ClientRequest,
     RegisteredClient,
     change_client,
-    register_clients,
+    register_client,
     remove_client,
     require_client,
 )
@@ -29,9 +26,6 @@ from mintmark.protocol.secret import Secret
 from mintmark.store.interface import Store
 from mintmark.store.records import ClientRecord, TenantRecord
 from mintmark.tokens.verification import LiveToken
-
-MAX_NAMED: Final = 1000
-"""Sites or customers that a privilege may name."""
 
 
 class Privilege(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,19 +93,10 @@ async def create_application(
     administration: Administration, tenant_id: str, request: ApplicationRequest
 ) -> RegisteredClient:
     """Register an application; its secret is shown this once. Raises: AdministrationError."""
-    return (await create_applications(administration, tenant_id, [request]))[0]
-
-
-async def create_applications(
-    administration: Administration, tenant_id: str, requests: Sequence[ApplicationRequest]
-) -> list[RegisteredClient]:
-    """Register applications, all or none; their secrets are shown this once. Raises: AdministrationError."""
     await _permit(administration, tenant_id, "clients:write")
-    for request in requests:
-        require_role(administration, tenant_id, request.role)
-        await _check_privilege(administration, tenant_id, request.privilege)
-    clients = [_client_of(tenant_id, request) for request in requests]
-    return await register_clients(administration, tenant_id, clients)
+    require_role(administration, tenant_id, request.role)
+    _require_some(request.privilege)
+    return await register_client(administration, _client_of(tenant_id, request))
 
 
 async def change_application(
@@ -126,7 +111,7 @@ async def change_application(
     if changes.name is not None:
         given["client_name"] = changes.name
     if changes.privilege is not None:
-        await _check_privilege(administration, tenant_id, changes.privilege)
+        _require_some(changes.privilege)
         given |= {"all_sites": changes.privilege.sees_all, "sites": changes.privilege.sites}
         given |= {"all_customers": changes.privilege.sees_all, "customers": changes.privilege.customers}
     return await change_client(administration, tenant_id, client_id, msgspec.convert(given, ClientChanges))
@@ -136,20 +121,6 @@ async def remove_application(administration: Administration, tenant_id: str, cli
     """Remove an application; the tokens that it has die at once. Raises: AdministrationError."""
     await _permit(administration, tenant_id, "clients:write")
     await remove_client(administration, tenant_id, client_id)
-
-
-async def check_application(administration: Administration, client: ClientRecord) -> None:
-    """Check role and privilege of a client that was registered or changed otherwise; it may have neither.
-
-    Raises: AdministrationError.
-    """
-    tenant = await administration.require_tenant(client.tenant_id)
-    if client.role:
-        require_role(administration, client.tenant_id, client.role)
-    sees_all = client.all_customers if tenant.is_msp else client.all_sites
-    privilege = Privilege(sees_all=sees_all, sites=client.sites, customers=client.customers)
-    if privilege != Privilege():
-        await _check_privilege(administration, client.tenant_id, privilege)
 
 
 async def reset_application_secret(administration: Administration, tenant_id: str, client_id: str) -> Secret:
@@ -178,21 +149,7 @@ async def _permit(administration: Administration, tenant_id: str, permission: Pe
         raise PermissionRefused("only who sees all sites, or all customers, manages applications")
 
 
-async def _check_privilege(administration: Administration, tenant_id: str, privilege: Privilege) -> None:
-    """Raises: Malformed (names of the other kind, too many or none, or of what is not there)."""
-    tenant = await administration.require_tenant(tenant_id)
-    named, foreign = privilege.customers, privilege.sites
-    if not tenant.is_msp:
-        named, foreign = foreign, named
-    if foreign or bool(named) == privilege.sees_all or len(named) > MAX_NAMED:
+def _require_some(privilege: Privilege) -> None:
+    """Make sure that a privilege says something; what it says is judged with the client. Raises: Malformed."""
+    if privilege == Privilege():
         raise Malformed("privilege: wanted are either all, or some sites of a controller, or customers of an msp")
-    if named and not await _are_there(administration, tenant, frozenset(named)):
-        raise Malformed("privilege: it names what is not there")
-
-
-async def _are_there(administration: Administration, tenant: TenantRecord, named: frozenset[str]) -> bool:
-    if tenant.is_msp:
-        return named <= set(await administration.store.tenants.customers(tenant.tenant_id))
-    sites = administration.store.sites
-    found, _ = await sites.page(tenant.tenant_id, only=named, containing="", offset=0, limit=1)
-    return found == len(named)

@@ -11,13 +11,18 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from mintmark.authentication.audit_key import AuditKey
-from mintmark.store.chain import GENESIS, hash_record
+from mintmark.store.chain import GENESIS, digest_body, hash_record
+from mintmark.store.events import EVENT_KINDS
 from mintmark.store.records import AuditCheckpoint, AuditRecord
 
+HEAD_FACT: Final = "audit_head"
+"""See `seal_head`."""
+BODIES_FACT: Final = "audit_bodies"
+"""See `seal_end_of_bodies`."""
 LOOK_AROUND: Final = 100
 """How far a record may have been moved to be recognised."""
 
-FaultKind = Literal["changed", "removed", "moved", "inserted", "rewritten", "forged_checkpoint"]
+FaultKind = Literal["changed", "removed", "moved", "inserted", "rewritten", "forged_checkpoint", "unsealed"]
 
 
 class Fault(NamedTuple):
@@ -37,9 +42,11 @@ class ChainVerifier:
         """Take what the records are held against. `known`: heads that are certain, of which one may be the sealed."""
         self.records = 0
         self.checkpoints_met = 0
+        self.bodies_gone = 0
+        self._bodies_end = 0
         self._checkpoints = {one.seq: one for one in checkpoints}
         self._known = known
-        self._last: AuditRecord | None = None
+        self._end: tuple[int, bytes] | None = None
         self._waiting: AuditRecord | None = None
         self._signed_up_to = 0
         self.fault = next((forged(one) for one in checkpoints if not is_genuine(one, key)), None)
@@ -47,28 +54,45 @@ class ChainVerifier:
     @property
     def head(self) -> str:
         """The last record that stands, as `SEQ:HASH`."""
-        return f"{self._last.seq}:{self._last.hash.hex()}" if self._last else f"0:{GENESIS.hex()}"
+        seq, hashed = self._end or (0, GENESIS)
+        return f"{seq}:{hashed.hex()}"
 
-    def take(self, page: Sequence[AuditRecord]) -> None:
-        """Judge the records of a page; what one is may show only beside the one behind it."""
+    def take(self, page: Sequence[AuditRecord], *, bodies_end: int = 0) -> None:
+        """Judge the records of a page; what one is may show only beside the one behind it.
+
+        Args:
+            bodies_end: up to which record bodies of events may be gone.
+        """
+        self._bodies_end = bodies_end
         for record in page:
             if self.fault is None and self._waiting is not None:
                 self._judge(self._waiting, record)
             self._waiting = record
 
+    def pass_over(self, last: int, hashed: bytes, fault: Fault | None) -> None:
+        """Leave out records up to `last`, which has this hash, unless there was a fault before or they have one."""
+        self._judge_waiting()
+        if self.fault is None:
+            self.fault, self._end = fault, (last, hashed)
+
     def finish(self) -> Fault | None:
         """Judge the last record, and whether there were more. Return the first fault, or None."""
-        if self.fault is None and self._waiting is not None:
-            self._judge(self._waiting, None)
+        self._judge_waiting()
         if self.fault is None:
             self.fault = self._find_missing_end()
         return self.fault
+
+    def _judge_waiting(self) -> None:
+        if self.fault is None and self._waiting is not None:
+            self._judge(self._waiting, None)
+        self._waiting = None
 
     def _judge(self, record: AuditRecord, following: AuditRecord | None) -> None:
         self.fault = self._find_fault(record, following)
         if self.fault is None:
             self.records += 1
-            self._last = record
+            self.bodies_gone += not record.body
+            self._end = record.seq, record.hash
 
     def _find_fault(self, record: AuditRecord, following: AuditRecord | None) -> Fault | None:
         expected = self._expected_seq(record)
@@ -79,18 +103,27 @@ class ChainVerifier:
         if record.previous != self._previous_hash(record):
             seq = record.seq - 1
             return Fault(seq, "changed", f"record {seq} is not the one that record {record.seq} was written behind")
-        return self._hold_against_signed(record)
+        return self._find_body_fault(record) or self._hold_against_signed(record)
+
+    def _find_body_fault(self, record: AuditRecord) -> Fault | None:
+        if not record.body:
+            if record.kind in EVENT_KINDS and record.seq <= self._bodies_end:
+                return None
+            return Fault(record.seq, "removed", f"the body of record {record.seq} is gone, and not for its age")
+        if digest_body(record.body) != record.body_digest:
+            return Fault(record.seq, "changed", f"the body of record {record.seq} was changed")
+        return None
 
     def _expected_seq(self, record: AuditRecord) -> int:
-        if self._last is not None:
-            return self._last.seq + 1
+        if self._end is not None:
+            return self._end[0] + 1
         # The first that is left: what came before has either never been, or was removed for its age and signed away.
         anchors = (seq for seq, one in self._checkpoints.items() if one.is_anchor and seq < record.seq)
         return max(anchors, default=0) + 1
 
     def _previous_hash(self, record: AuditRecord) -> bytes:
-        if self._last is not None:
-            return self._last.hash
+        if self._end is not None:
+            return self._end[1]
         anchor = self._checkpoints.get(record.seq - 1)
         return GENESIS if anchor is None else anchor.hash
 
@@ -118,7 +151,7 @@ class ChainVerifier:
         return None
 
     def _find_missing_end(self) -> Fault | None:
-        last = self._last.seq if self._last else 0
+        last = self._end[0] if self._end else 0
         anchored = max((seq for seq, one in self._checkpoints.items() if one.is_anchor), default=0)
         end = max([*self._checkpoints, *(seq for seq, _ in self._known)], default=0)
         if end <= max(last, anchored):
@@ -170,6 +203,24 @@ def open_head(key: AuditKey, fact: str | None) -> tuple[int, bytes] | None:
         return None
 
 
+def seal_end_of_bodies(key: AuditKey, seq: int) -> str:
+    """Return the fact that says up to which record the bodies of events were removed for their age."""
+    return f"{seq}:{key.sign(_bodies_octets(seq)).hex()}"
+
+
+def open_end_of_bodies(key: AuditKey, fact: str | None) -> int:
+    """Return the place that `seal_end_of_bodies` sealed; 0: none was, or it is not ours."""
+    try:
+        seq, signature = (fact or "").split(":")
+        return int(seq) if key.is_signed(_bodies_octets(int(seq)), bytes.fromhex(signature)) else 0
+    except ValueError:
+        return 0
+
+
+def _bodies_octets(seq: int) -> bytes:
+    return f"mintmark audit bodies v1\n{seq}\n".encode()
+
+
 def _head_octets(seq: int, hashed: bytes) -> bytes:
     return f"mintmark audit head v1\n{seq}\n{hashed.hex()}\n".encode()
 
@@ -177,13 +228,13 @@ def _head_octets(seq: int, hashed: bytes) -> bytes:
 def unsealed(sealed: tuple[int, bytes] | None, checkpoints: Sequence[AuditCheckpoint]) -> Fault | None:
     """Return the fault of a log without its sealed head, or without the checkpoint that was signed with it."""
     if sealed is None:
-        return Fault(0, "removed", "the sealed head of the log is gone, or not ours")
+        return Fault(0, "unsealed", "the sealed head of the log is gone, or not ours")
     seq, hashed = sealed
     kept = {one.seq: one.hash for one in checkpoints}
     # One that was removed for its age lies before an anchor.
     if not seq or any(one.is_anchor and one.seq > seq for one in checkpoints) or kept.get(seq) == hashed:
         return None
-    return Fault(seq, "removed", f"the checkpoint of record {seq} is gone")
+    return Fault(seq, "unsealed", f"the checkpoint of record {seq} is gone")
 
 
 def forged(checkpoint: AuditCheckpoint) -> Fault:

@@ -22,6 +22,7 @@ from mintmark.admin.administration import (
 )
 from mintmark.admin.keys import ensure_signing_key
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
+from mintmark.admin.privileges import PRIVILEGES, check_privileges
 from mintmark.admin.roles import permissions_of
 from mintmark.authentication.client_secret import MAX_SECRET_LENGTH, hash_chosen_secret
 from mintmark.authentication.clients import is_client_id
@@ -181,6 +182,7 @@ async def change_client(
         SettingsError: a token rule is wrong.
     """
     administration.permit("clients:write", tenant_id)
+    tenant = await administration.require_tenant(tenant_id)
     rules = await administration.require_rules(tenant_id)
     given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
 
@@ -189,6 +191,8 @@ async def change_client(
         _check_metadata(after, rules)
         for one in (client, after):
             await require_no_escalation(administration, one)
+        if PRIVILEGES & given.keys():
+            await check_privileges(administration, tenant, after, given)
         await _ensure_key(administration, after, rules)
         is_privileged_anew = "client_changed" in rules.tokens_die_on and privileges(client) != privileges(after)
         bump = is_privileged_anew or ("client_modified" in rules.tokens_die_on and client != after)
@@ -259,7 +263,11 @@ async def require_no_escalation(administration: Administration, client: ClientRe
     """
     rules = await administration.require_rules(client.tenant_id)
     tenant = await administration.require_tenant(client.tenant_id)
-    _refuse_escalation(administration, client, tenant, rules)
+    _refuse_greater(administration, client, tenant, rules)
+    # Only those that are there: who is gone can be seen by nobody.
+    for customer in await administration.store.tenants.customers(client.tenant_id) if client.customers else ():
+        if customer in client.customers and not administration.actor.reaches(customer):
+            raise Missing(f"there is no customer {customer!r}")
 
 
 async def require_permissions_of(administration: Administration, client: ClientRecord) -> None:
@@ -284,15 +292,6 @@ def _refuse_greater(administration: Administration, client: ClientRecord, tenant
         held |= PERMISSIONS & set(client.scope)
     if beyond := held - administration.actor.permissions:
         raise PermissionRefused(f"only who has them can give or take them: {' '.join(sorted(beyond))}")
-
-
-def _refuse_escalation(
-    administration: Administration, client: ClientRecord, tenant: TenantRecord, rules: Rules
-) -> None:
-    _refuse_greater(administration, client, tenant, rules)
-    for customer in client.customers:
-        if not administration.actor.reaches(customer):
-            raise Missing(f"there is no customer {customer!r}")
 
 
 def privileges(client: ClientRecord) -> tuple[object, ...]:
@@ -340,7 +339,8 @@ async def _build(
         secrets=(msgspec.structs.replace(stored, label=request.secret_label, expires_at=request.secret_expires_at),),
         created_at=administration.now(),
     )
-    _refuse_escalation(administration, client, tenant, rules)
+    _refuse_greater(administration, client, tenant, rules)
+    await check_privileges(administration, tenant, client)
     return RegisteredClient(client, secret, request.client_secret is None)
 
 
@@ -436,6 +436,7 @@ async def hash_secret(
     if fast:
         hashed = administration.keyed_hash.hash_secret(secret.encoded())
     else:
+        administration.require_alone()
         chosen = next((one.hash for one in beside if one.kind == "argon2id"), None)
         hashed = await asyncio.to_thread(hash_chosen_secret, secret, chosen)
     return SecretRecord(

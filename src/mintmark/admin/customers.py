@@ -111,7 +111,7 @@ async def remove_customer(administration: Administration, msp_id: str, customer_
     """Remove a customer that has no sites any more, with its applications. Raises: AdministrationError."""
     await _permit_change(administration, msp_id)
     customer = await _require_customer(administration, msp_id, customer_id)
-    if await _has_sites(administration, customer.tenant_id):
+    if await administration.store.sites.count(customer.tenant_id):
         raise LimitReached(f"customer {customer_id!r} has sites; remove them first")
     await remove_tenant(administration, customer.tenant_id)
 
@@ -131,15 +131,10 @@ async def _customers(administration: Administration, msp_id: str) -> list[Tenant
 
 
 async def _require_customer(administration: Administration, msp_id: str, customer_id: str) -> TenantRecord:
-    for customer in await _customers(administration, msp_id):
-        if customer.identifier == customer_id:
-            return customer
-    raise _no_customer(customer_id)
-
-
-async def _has_sites(administration: Administration, tenant_id: str) -> bool:
-    total, _ = await administration.store.sites.page(tenant_id, only=None, containing="", offset=0, limit=1)
-    return total > 0
+    customer = await administration.store.tenants.find_identifier(customer_id)
+    if customer is None or customer.msp_id != msp_id or not administration.actor.reaches(customer.tenant_id):
+        raise _no_customer(customer_id)
+    return customer
 
 
 async def _require_free_name(administration: Administration, msp_id: str, name: str) -> None:

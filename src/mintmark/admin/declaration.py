@@ -221,6 +221,7 @@ TENANT_MEMBERS: Final[Mapping[str, Kind]] = {
     "is_administrative": _flag,
     "is_msp": _flag,
     "msp_id": _name_or_none,
+    "allows_registration": _flag,
     "token_rules": _json_table,
 }
 CLIENT_MEMBERS: Final[Mapping[str, Kind]] = {

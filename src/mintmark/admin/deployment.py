@@ -9,8 +9,7 @@ from typing import Final
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration, AdministrationError
-from mintmark.admin.audit import HEAD_FACT
-from mintmark.admin.audit_chain import seal_head
+from mintmark.admin.audit_chain import HEAD_FACT, seal_head
 from mintmark.admin.clients import ClientRequest, RegisteredClient, register_client
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
 from mintmark.admin.tenants import TenantRequest, create_tenant
@@ -28,9 +27,10 @@ from mintmark.grants.rules import parse_rules
 from mintmark.protocol.errors import SettingsError
 from mintmark.protocol.secret import Secret
 from mintmark.settings import Settings
+from mintmark.store.bounds import Bounds
 from mintmark.store.chain import GENESIS
 from mintmark.store.records import Act
-from mintmark.store.schema import migrate, peek_fact, schema_state
+from mintmark.store.schema import SchemaState, migrate, peek_fact, schema_state
 from mintmark.store.sql_store import SqlStore
 from mintmark.store.urls import show_url
 
@@ -59,17 +59,46 @@ async def initialize(settings: Settings) -> Administration:
     Raises:
         SettingsError: a database is there and its master key is not, or is another.
     """
+    make_state_dir(settings)
+    is_absent = schema_state(settings.database) == "absent"
+    is_new = is_absent or peek_fact(settings.database, ROOT_KEY_FACT) is None
+    if is_new and not settings.master_key and not settings.key_file.exists():
+        create_master_key(settings.key_file)
+    master_key = _read_master_key(settings)
+    if is_absent:
+        migrate(settings.database)
+    return await _open(settings, master_key)
+
+
+def make_state_dir(settings: Settings) -> None:
+    """Make the folder, for its owner alone, where there is none. Raises: SettingsError."""
     try:
         settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"state_dir {settings.state_dir}: {error.strerror}") from error
-    is_new = schema_state(settings.database) == "absent"
-    if is_new and not settings.master_key and not settings.key_file.exists():
-        create_master_key(settings.key_file)
+
+
+def migrate_deployment(settings: Settings) -> SchemaState:
+    """Bring the database to this program's schema, creating it where there is none; return how it was before.
+
+    Raises: SettingsError (the URL, the folder), StoreError (another's, a later release's, half of a copy).
+    """
+    make_state_dir(settings)
+    state = schema_state(settings.database)
+    migrate(settings.database)
+    return state
+
+
+def check_master_key(settings: Settings) -> None:
+    """Make sure that the master key opens the deployment, changing nothing.
+
+    Raises: SettingsError (no master key, another deployment's, no root key), StoreError.
+    """
     master_key = _read_master_key(settings)
-    if is_new:
-        migrate(settings.database)
-    return await _open(settings, master_key)
+    sealed = peek_fact(settings.database, ROOT_KEY_FACT)
+    if sealed is None:
+        raise SettingsError(f"{show_url(settings.database)}: its root key is not there; run: mintmark init")
+    _unseal_root_key(sealed, master_key, settings)
 
 
 async def create_administrator(administration: Administration, issuer: str) -> RegisteredClient | None:
@@ -110,7 +139,7 @@ async def _open(settings: Settings, master_key: SealingKey) -> Administration:
         if sealed is not None:
             _unseal_root_key(sealed, master_key, settings)
         migrate(settings.database)
-    store = SqlStore.open(settings.database)
+    store = SqlStore.open(settings.database, read_bounds(settings))
     try:
         root_key = await _open_root_key(store, master_key, settings)
     except BaseException:
@@ -120,10 +149,38 @@ async def _open(settings: Settings, master_key: SealingKey) -> Administration:
     return Administration(store, *keys, dialects, rules, time.time)
 
 
+def read_bounds(settings: Settings) -> Bounds:
+    """Return the bounds of a store, as the settings name them."""
+    return Bounds(
+        connect_timeout_s=settings.database_connect_timeout_s,
+        statement_timeout_s=settings.database_statement_timeout_s,
+        lock_timeout_s=settings.database_lock_timeout_s,
+        readers=settings.database_readers,
+        reads_waiting=settings.database_reads_waiting,
+        writes_waiting=settings.database_writes_waiting,
+        wait_s=settings.database_wait_s,
+        slow_after_s=settings.database_slow_after_s,
+        look_timeout_s=settings.refresh_timeout_s,
+    )
+
+
 async def _open_root_key(store: SqlStore, master_key: SealingKey, settings: Settings) -> bytes:
     """Open the deployment's root key, or make it in a database without one. Only the right master key opens it."""
     sealed = await store.deployment.find_fact(ROOT_KEY_FACT) or await _make_root_key(store, master_key, settings)
     return _unseal_root_key(sealed, master_key, settings)
+
+
+def require_root_key(settings: Settings) -> str:
+    """Return the sealed root key of a database that is there, having opened it.
+
+    Raises: SettingsError (no master key, or another's), AdministrationError (no deployment).
+    """
+    master_key = _read_master_key(settings)
+    sealed = None if schema_state(settings.database) == "absent" else peek_fact(settings.database, ROOT_KEY_FACT)
+    if sealed is None:
+        raise AdministrationError(f"{show_url(settings.database)}: there is no deployment")
+    _unseal_root_key(sealed, master_key, settings)
+    return sealed
 
 
 def _unseal_root_key(sealed: str, master_key: SealingKey, settings: Settings) -> bytes:
@@ -162,7 +219,7 @@ async def reseal(settings: Settings, new_key_file: Path) -> None:
     Raises:
         SettingsError: the present master key is not the deployment's, or the new one cannot be read or written.
     """
-    store = SqlStore.open(settings.database)
+    store = SqlStore.open(settings.database, read_bounds(settings))
     try:
         root_key = await _open_root_key(store, _read_master_key(settings), settings)
         new_key = _read_or_create(new_key_file)

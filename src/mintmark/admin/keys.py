@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
-from mintmark.admin.administration import Administration, Malformed, Missing
+from mintmark.admin.administration import Administration, LimitReached, Malformed, Missing
 from mintmark.grants.rules import MAX_LIFETIME_S, Rules
 from mintmark.settings import MIN_ANNOUNCE_S
 from mintmark.store.records import KeyRecord
@@ -19,7 +20,13 @@ from mintmark.tokens.keys import (
     generate_encryption_key,
     generate_signing_key,
     open_encryption_key,
+    published_keys,
 )
+
+SLOWLY_MADE: Final = frozenset({"RS256", "RS384", "RS512", "PS256"})
+"""Of these algorithms a key takes half a second: primes are sought."""
+MAX_PUBLISHED: Final = 32
+"""Signing keys with which rotating by hand ends: every verifier reads them all. Calls at once may pass it by a few."""
 
 
 async def new_keys(administration: Administration, tenant_id: str, rules: Rules) -> list[KeyRecord]:
@@ -53,7 +60,8 @@ async def rotate_signing_key(administration: Administration, tenant_id: str, alg
     The older ones go on verifying. A first key of its algorithm signs at once: nobody has to learn of a change.
 
     Raises:
-        AdministrationError: no such tenant or algorithm, or an announcement shorter than MIN_ANNOUNCE_S, or of years.
+        AdministrationError: no such tenant or algorithm, or an announcement shorter than MIN_ANNOUNCE_S, or of years,
+            or MAX_PUBLISHED keys are there.
     """
     administration.permit("keys:rotate", tenant_id)
     await administration.require_tenant(tenant_id)
@@ -62,7 +70,14 @@ async def rotate_signing_key(administration: Administration, tenant_id: str, alg
     if not MIN_ANNOUNCE_S <= announce_s <= MAX_LIFETIME_S:
         text = f"announce: at least {MIN_ANNOUNCE_S} seconds; verifiers may keep the key set for {CACHE_S}"
         raise Malformed(text, "announce_s")
-    others = [key for key in await administration.store.keys.list(tenant_id) if key.use == "sig" and key.alg == alg]
+    published = published_keys(await administration.store.keys.list(tenant_id))
+    if len(published) >= MAX_PUBLISHED:
+        raise LimitReached(
+            f"tenant {tenant_id!r} publishes {len(published)} signing keys already. A key that signs no more goes by"
+            " itself when its last token has died; one that nobody needs can be revoked (mintmark keys revoke), and"
+            " its tokens with it"
+        )
+    others = [key for key in published if key.alg == alg]
     key = await _new_signing_key(administration, tenant_id, alg, wait_s=announce_s if others else 0)
     await administration.acting("rotate_signing_key").keys.add(key)
     return key
@@ -114,9 +129,9 @@ async def reset_encryption_key(administration: Administration, tenant_id: str) -
 
 
 async def _new_signing_key(administration: Administration, tenant_id: str, alg: str, *, wait_s: int = 0) -> KeyRecord:
-    """Make one in a thread: the primes of RSA take up to half a second, and requests go on meanwhile."""
+    """Make one; where that takes long, in a thread: requests go on meanwhile."""
     now = administration.now()
-    return await asyncio.to_thread(
+    make = partial(
         generate_signing_key,
         tenant_id,
         alg,
@@ -125,6 +140,10 @@ async def _new_signing_key(administration: Administration, tenant_id: str, alg: 
         sealing_key=administration.sealing_key,
         active_from=now + wait_s,
     )
+    if alg not in SLOWLY_MADE:
+        return make()
+    administration.require_alone()
+    return await asyncio.to_thread(make)
 
 
 def _new_encryption_key(administration: Administration, tenant_id: str) -> KeyRecord:

@@ -7,7 +7,6 @@ from itertools import chain
 from typing import Any, Final
 
 from mintmark.admin.administration import Administration, Malformed
-from mintmark.admin.applications import check_application
 from mintmark.admin.clients import (
     ClientChanges,
     ClientRequest,
@@ -18,12 +17,11 @@ from mintmark.admin.clients import (
 )
 from mintmark.admin.declared_secrets import MadeForClient
 from mintmark.admin.secret_planning import ONE_SECRET, Wanted, give_wanted
-from mintmark.admin.sites import SiteChanges, SiteRequest, change_sites, create_site, list_sites, remove_sites
+from mintmark.admin.sites import SiteChanges, SiteRequest, change_site, create_site, list_sites, remove_site
 from mintmark.admin.tenants import TenantChanges, TenantRequest, change_tenant, create_tenant, suspend_tenant
 
 SECRETS: Final = "secrets"
 """The member of a new client's step that tells whence its secrets come."""
-PRIVILEGES: Final = frozenset({"role", "all_sites", "sites", "all_customers", "customers"})
 MAX_SITES: Final = 1_000_000
 
 
@@ -59,7 +57,7 @@ async def alter_site(
     administration: Administration, members: Mapping[str, Any], *, tenant_id: str, site_id: str
 ) -> list[MadeForClient]:
     """Change a site. Raises: AdministrationError, SettingsError."""
-    await change_sites(administration, tenant_id, {site_id: SiteChanges(**members)})
+    await change_site(administration, tenant_id, site_id, SiteChanges(**members))
     return []
 
 
@@ -67,7 +65,7 @@ async def drop_site(
     administration: Administration, _: Mapping[str, Any], *, tenant_id: str, site_id: str
 ) -> list[MadeForClient]:
     """Remove a site. Raises: AdministrationError, SettingsError."""
-    await remove_sites(administration, tenant_id, [site_id])
+    await remove_site(administration, tenant_id, site_id)
     return []
 
 
@@ -95,8 +93,6 @@ async def make_client(
         **given,
     )
     made = await register_client(administration, request)
-    if PRIVILEGES & set(given):
-        await check_application(administration, made.client)
     told = [first.tell(made.client, made.client_secret)]
     told += [await give_wanted(administration, made.client, one) for one in others]
     if is_disabled:
@@ -111,9 +107,7 @@ async def alter_client(
     given = await _with_site_ids(administration, tenant_id, members)
     is_disabled = given.pop("is_disabled", None)
     if given:
-        client = await change_client(administration, tenant_id, client_id, ClientChanges(**given))
-        if PRIVILEGES & set(given):
-            await check_application(administration, client)
+        await change_client(administration, tenant_id, client_id, ClientChanges(**given))
     if is_disabled is not None:
         await disable_client(administration, tenant_id, client_id, disabled=is_disabled)
     return []

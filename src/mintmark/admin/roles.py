@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from mintmark.admin.administration import Administration, Missing
+from mintmark.admin.administration import Administration, Malformed
 from mintmark.admin.permissions import Permission
 
 READING: Final[frozenset[Permission]] = frozenset({"sites:read", "clients:read", "tenants:read"})
@@ -41,11 +41,16 @@ def list_roles(administration: Administration, tenant_id: str) -> tuple[Role, ..
 def require_role(administration: Administration, tenant_id: str, role_id: str) -> Role:
     """Return a role. Raises: AdministrationError."""
     administration.permit("clients:read", tenant_id)
+    return find_role(role_id)
+
+
+def find_role(role_id: str) -> Role:
+    """Return a role. Raises: NoSuchRole."""
     role = _BY_ID.get(role_id)
     if role is None:
-        raise NoSuchRole(f"there is no role {role_id!r}; the roles are: {', '.join(_BY_ID)}")
+        raise NoSuchRole(f"role: there is no {role_id!r}; the roles are: {', '.join(_BY_ID)}", "role")
     return role
 
 
-class NoSuchRole(Missing):
+class NoSuchRole(Malformed):
     """There is no such role."""

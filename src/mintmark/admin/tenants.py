@@ -52,6 +52,8 @@ class TenantRequest(msgspec.Struct, frozen=True, kw_only=True):
     is_msp: bool = False
     msp_id: str | None = None
     """The tenant id of the msp whose customer it is to be."""
+    allows_registration: bool = False
+    """Clients may register themselves."""
     token_rules: Mapping[str, Any] = {}
     title: str = ""
     """A name for people."""
@@ -103,6 +105,7 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
         is_administrative=request.is_administrative,
         is_msp=request.is_msp,
         msp_id=request.msp_id,
+        allows_registration=request.allows_registration,
         token_rules=request.token_rules,
         title=request.title,
         description=request.description,
@@ -184,6 +187,7 @@ async def remove_tenant(administration: Administration, tenant_id: str, *, if_ve
     try:
         with version_checked():
             if len(await store.clients.page(tenant_id, "", CLIENTS_A_STEP)) == CLIENTS_A_STEP:
+                administration.require_alone()
                 await store.tenants.change(tenant_id, {"is_suspended": True}, bump=True, if_version=if_version)
                 if_version = None
                 while await store.clients.remove_some(tenant_id, CLIENTS_A_STEP):
@@ -242,7 +246,8 @@ async def _check_changed(administration: Administration, before: TenantRecord, a
         raise PermissionRefused("what administrators may have at all is for who has every permission")
     if after.is_administrative and after.is_suspended:
         raise LimitReached(f"tenant {after.tenant_id!r} is the administrative one, and is never suspended")
-    await _require_free(administration, after, except_for=after.tenant_id)
+    if any(getattr(after, name) != getattr(before, name) for name in ("issuer", "hosts", "is_default")):
+        await _require_free(administration, after, except_for=after.tenant_id)
 
 
 async def _check_parent(administration: Administration, tenant: TenantRequest | TenantRecord) -> None:

@@ -28,6 +28,8 @@ async def find_token(
     """
     administration.permit("tokens:read", tenant_id)
     await administration.require_tenant(tenant_id)
+    # The verifier knows what is committed.
+    administration.require_alone()
     return await verifier.find_live(tenant_id, token)
 
 
@@ -38,6 +40,8 @@ async def revoke_token(administration: Administration, verifier: TokenVerifier, 
     """
     administration.permit("tokens:revoke", tenant_id)
     await administration.require_tenant(tenant_id)
+    # The verifier knows what is committed.
+    administration.require_alone()
     live = await verifier.find_live(tenant_id, token, to_end=True)
     if live is None:
         return False

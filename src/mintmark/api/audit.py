@@ -11,7 +11,7 @@ from mintmark.api.messages import Name, TenantId
 from mintmark.api.operation import Call, Operation, Reply
 from mintmark.api.paging import PageQuery, read_cursor, reply_page
 from mintmark.api.problems import Fault, Refusal
-from mintmark.store.records import AuditRecord, AuditSearch
+from mintmark.store.records import AuditMembers, AuditRecord, AuditSearch
 
 ANY: Final = msgspec.Meta(description="Only records of exactly this; empty: of any.")
 
@@ -25,20 +25,13 @@ class AuditQuery(PageQuery, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     order: Literal["newest", "oldest"] = "newest"
 
 
-class AuditView(msgspec.Struct, frozen=True, kw_only=True):
-    """One record. `hash` is over it and the hash before it."""
+class AuditView(AuditMembers, frozen=True, kw_only=True):
+    """One record. `hash` is over it, with `body_digest` in the place of its body, and the hash before it."""
 
-    seq: int
-    at: int
-    kind: str
-    actor: str
-    tenant_id: str | None
-    subject: str
-    source: str
-    token: str
-    correlation_id: str
-    body: Annotated[msgspec.Raw, msgspec.Meta(extra_json_schema={"type": "object"})]
-    """As it was written: reading it would only cost time."""
+    body: Annotated[msgspec.Raw | None, msgspec.Meta(extra_json_schema={"type": ["object", "null"]})]
+    """As it was written: reading it would only cost time. null: it was removed for its age."""
+    body_digest: str
+    """SHA-256 over the body, in hex."""
     previous: str
     hash: str
 
@@ -97,6 +90,7 @@ OPERATIONS: Final = (
                     "token": "e8178cab-ffae-4d4e-95d0-35c801a20b2c",
                     "correlation_id": "2b7c2f0e-3a53-4b54-8f0e-6f4f6f1b6c0a",
                     "body": {"before": {"is_disabled": False}, "after": {"is_disabled": True}},
+                    "body_digest": "4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce",
                     "previous": "5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9",
                     "hash": "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b",
                 }

@@ -1,18 +1,20 @@
-"""Up to twenty requests in one: each through the same code as alone, each authorised by itself, synced to disk once."""
+"""Up to twenty requests in one: each through the same code as alone, each authorised by itself; see `joint`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from itertools import takewhile
 from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
+from mintmark.admin.actor import Actor, actor_of_token
+from mintmark.admin.administration import Administration
+from mintmark.api.joint import carry_out_jointly
 from mintmark.api.operation import PREFIX, Call, Desk, Found, Operation, Reply, Table, read_path
-from mintmark.api.performing import perform, perform_many, refuse
+from mintmark.api.performing import READING, carry_out, refuse
 from mintmark.api.problems import Refusal
 from mintmark.protocol.http import HttpRequest, HttpResponse
+from mintmark.store.interface import Store
 
 BATCH_PATH: Final = "/batch"
 MAX_ACTIONS: Final = 20
@@ -71,7 +73,7 @@ def batch_operation(table: Table) -> Operation:
     """Return the row of the batch call over the rows of a table, which does not hold it: no batch within a batch."""
 
     async def run_batch(call: Call) -> Reply:
-        return await carry_out(call, table)
+        return await run(call, table)
 
     return Operation(
         name="runBatch",
@@ -102,48 +104,55 @@ class Asked(NamedTuple):
     found: Found | Refusal
 
 
-async def carry_out(call: Call, table: Table) -> Reply:
-    """Carry out a batch's actions one after the other, and sync what they wrote once."""
+async def run(call: Call, table: Table) -> Reply:
+    """Carry out a batch's actions one after the other."""
     batch: BatchRequest = call.body
     asked = [read_action(action, table, call.request.source) for action in batch.actions]
-    desk, responses = call.desk, list[HttpResponse]()
-    while len(responses) < len(asked):
-        try:
-            desk = await desk.admit_again()
-            latest = await answer_next(asked[len(responses) :], desk)
-        except Refusal as refusal:
-            latest = [refuse(refusal, desk.exchange)]
-        responses += latest
-        if batch.interrupt and latest[-1].status >= 400:
-            break
-    missing = len(asked) - len(responses)
-    responses += [refuse(Refusal("not-attempted"), desk.exchange)] * missing
-    if any(one.request.method != "GET" for one in asked):
-        await call.administration.store.sync()
+    actions = Actions(asked, call.desk, interrupt=batch.interrupt)
+    responses = await carry_out_jointly(actions, call.administration)
+    responses += [actions.refuse(Refusal("not-attempted"))] * (len(asked) - len(responses))
     return Reply(BatchAnswer(tuple(write_result(response) for response in responses)))
 
 
-async def answer_next(asked: Sequence[Asked], desk: Desk) -> list[HttpResponse]:
-    """Answer the first of the actions, and with it those behind it that its row does all at once.
+class Actions:
+    """Implements `joint.Actions`."""
 
-    Raises: Refusal.
-    """
-    request, found = asked[0]
-    if isinstance(found, Refusal):
-        raise found
-    if request.method != "GET":
-        desk = msgspec.structs.replace(desk, administration=desk.administration.unsynced())
-    if found.operation.call_many is not None:
-        alike = [one.request for one in takewhile(partial(is_alike, asked[0]), asked)]
-        answered = await perform_many(found, alike, desk) if len(alike) > 1 else None
-        if answered is not None:
-            return answered
-    return [await perform(found, request, desk)]
+    def __init__(self, asked: Sequence[Asked], desk: Desk, *, interrupt: bool) -> None:
+        self.live = desk.live
+        self._asked = asked
+        self._desk = desk
+        self._interrupt = interrupt
 
+    def __len__(self) -> int:
+        return len(self._asked)
 
-def is_alike(first: Asked, other: Asked) -> bool:
-    """Tell whether two actions differ in nothing but their bodies."""
-    return other.found == first.found and other.request.headers is first.request.headers is PLAIN
+    def writes_from(self, place: int) -> bool:
+        """Tell whether not all from here on are reading."""
+        return any(request.method not in READING for request, _ in self._asked[place:])
+
+    def is_end(self, answer: HttpResponse) -> bool:
+        """Tell whether this failure ends the batch."""
+        return self._interrupt and answer.status >= 400
+
+    async def admit(self) -> None:
+        """Judge the token. Raises: Refusal (`invalid-token`)."""
+        self._desk = await self._desk.admit_again()
+
+    async def act(self, store: Store) -> Actor:
+        """Return the token's client as it is now. Raises: StoreUnavailable."""
+        was = self._desk.administration.actor
+        return await actor_of_token(self.live, store.tenants, source=was.source, correlation_id=was.correlation_id)
+
+    async def answer(self, place: int, administration: Administration) -> HttpResponse:
+        """Carry out an action as if it had come alone. Raises: whatever `refuse` answers."""
+        request, found = self._asked[place]
+        if isinstance(found, Refusal):
+            raise found
+        return await carry_out(found, request, msgspec.structs.replace(self._desk, administration=administration))
+
+    def refuse(self, error: Exception) -> HttpResponse:
+        """Return the problem that answers a failed action."""
+        return refuse(error, self._desk.exchange)
 
 
 def read_action(action: Action, table: Table, source: str) -> Asked:

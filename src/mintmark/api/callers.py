@@ -7,6 +7,7 @@ RFC: 6750 sections 2.1 and 3, RFC: 9728 section 5.1.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Final
 
 from mintmark.admin.actor import actor_of_token
@@ -17,7 +18,7 @@ from mintmark.api.problems import Exchange, Refusal
 from mintmark.authentication.throttle import caller_of
 from mintmark.protocol.secret import Secret
 from mintmark.store.events import AuditBuffer
-from mintmark.tokens.verification import LiveToken, TokenVerifier
+from mintmark.tokens.verification import TokenVerifier
 
 BEARER: Final = re.compile(rb"bearer +([A-Za-z0-9._~+/-]+=*) *", re.IGNORECASE)
 """RFC: 6750 section 2.1."""
@@ -36,42 +37,15 @@ class Callers:
 
         Raises: Refusal (`invalid-token`).
         """
-        store = self._administration.store
-        # Read first: what changes from here on is seen by the next look.
-        revision = await store.deployment.revision()
         live = await self._verifier.find_live_anywhere(token)
         if live is None or live.kind != "access" or MANAGEMENT_AUDIENCE not in live.audience:
             whose = (live.tenant_id, live.client_id) if live else (None, "")
             self._audit.refused((self._administration.now(), *whose, "invalid_token", caller_of(source)))
             raise Refusal("invalid-token")
-        actor = await actor_of_token(live, store.tenants, source=source, correlation_id=exchange.correlation_id)
-        standing = await self._look(live)
-        if await store.deployment.revision() != revision:
-            standing = None
-
-        async def admit_again() -> Desk:
-            is_same = await store.deployment.revision() == revision
-            if not is_same:
-                is_same = standing is not None and await self._look(live) == standing
-            if is_same and not await self._verifier.is_ended(live):
-                return desk
-            return await self.admit(token, source, exchange)
-
-        desk = Desk(self._administration.on_behalf_of(actor), self._verifier, exchange, admit_again)
-        return desk
-
-    async def _look(self, live: LiveToken) -> tuple[object, ...] | None:
-        """Return what a token stands on: while it is as it was, so is what the token is good for.
-
-        None: not there, or of an msp, whose reach is its customers besides.
-        """
-        store = self._administration.store
-        tenant = await store.tenants.find(live.tenant_id)
-        client = await store.clients.find(live.tenant_id, live.client_id)
-        if tenant is None or client is None or tenant.is_msp:
-            return None
-        keys = await store.keys.list(live.tenant_id) if live.jwt_id is not None else ()
-        return tenant, client, {key.kid for key in keys if key.revoked_at is None}
+        tenants = self._administration.store.tenants
+        actor = await actor_of_token(live, tenants, source=source, correlation_id=exchange.correlation_id)
+        administration = self._administration.on_behalf_of(actor)
+        return Desk(administration, self._verifier, exchange, live, partial(self.admit, token, source, exchange))
 
 
 def read_token(authorization: bytes) -> Secret:

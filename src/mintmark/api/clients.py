@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -11,11 +11,10 @@ import msgspec
 from mintmark.admin.clients import (
     ClientChanges,
     ClientRequest,
-    RegisteredClient,
     change_client,
     disable_client,
     list_clients,
-    register_clients,
+    register_client,
     remove_client,
     require_client,
 )
@@ -23,10 +22,13 @@ from mintmark.api.messages import (
     Audiences,
     ClientId,
     ClientView,
+    Customers,
     Given,
     Name,
     NewClient,
+    Role,
     Scope,
+    Sites,
     TokenRuleSet,
     given_members,
     show_client,
@@ -50,6 +52,11 @@ EXAMPLE_VIEW: Final[Mapping[str, Any]] = {
     "audience": [],
     "resources": [],
     "token_rules": {},
+    "role": "",
+    "all_sites": False,
+    "sites": [],
+    "all_customers": False,
+    "customers": [],
     "created_at": 1795207683,
     "version": 1,
 }
@@ -67,6 +74,11 @@ class ClientCreation(Given, frozen=True, kw_only=True):
     grant_types: tuple[str, ...] = ("client_credentials",)
     authentication_methods: tuple[str, ...] = ("client_secret_basic", "client_secret_post")
     token_rules: TokenRuleSet = TokenRuleSet()
+    role: Role = ""
+    all_sites: bool = False
+    sites: Sites = ()
+    all_customers: bool = False
+    customers: Customers = ()
 
 
 class ClientPatch(Given, frozen=True, kw_only=True):
@@ -80,6 +92,11 @@ class ClientPatch(Given, frozen=True, kw_only=True):
     authentication_methods: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     token_rules: TokenRuleSet | msgspec.UnsetType = msgspec.UNSET
     """All of them: it replaces what was there."""
+    role: Role | msgspec.UnsetType = msgspec.UNSET
+    all_sites: bool | msgspec.UnsetType = msgspec.UNSET
+    sites: Sites | msgspec.UnsetType = msgspec.UNSET
+    all_customers: bool | msgspec.UnsetType = msgspec.UNSET
+    customers: Customers | msgspec.UnsetType = msgspec.UNSET
     is_disabled: bool | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -101,18 +118,9 @@ async def list_page(call: Call) -> Reply:
 
 async def create(call: Call) -> Reply:
     """Register a client."""
-    return (await create_many([call]))[0]
-
-
-async def create_many(calls: Sequence[Call]) -> list[Reply]:
-    """Register clients of one tenant, all or none."""
-    tenant_id = calls[0].path["tenant_id"]
-    requests = [ClientRequest(tenant_id=tenant_id, **given_members(call.body)) for call in calls]
-    return [_show_made(made) for made in await register_clients(calls[0].administration, tenant_id, requests)]
-
-
-def _show_made(made: RegisteredClient) -> Reply:
-    where = f"/tenants/{made.client.tenant_id}/clients/{quote(made.client.client_id, safe='')}"
+    tenant_id = call.path["tenant_id"]
+    made = await register_client(call.administration, ClientRequest(tenant_id=tenant_id, **given_members(call.body)))
+    where = f"/tenants/{tenant_id}/clients/{quote(made.client.client_id, safe='')}"
     shown = show_new_client(made.client, made.client_secret if made.is_generated else None)
     return Reply(shown, made.client.version, location=where)
 
@@ -162,10 +170,9 @@ OPERATIONS: Final = (
         path=CLIENTS,
         permission="clients:write",
         call=create,
-        call_many=create_many,
         summary="Register a client",
-        about="A secret that was made is in this answer and in no other. Nobody gives a client a scope of this API"
-        " that he has not himself.",
+        about="A secret that was made is in this answer and in no other. Nobody gives a client a scope of this API,"
+        " or a role, that he has not himself.",
         takes=ClientCreation,
         gives=NewClient,
         success=201,

@@ -116,6 +116,7 @@ OPERATIONS: Final = (
         gives=KeyView,
         success=201,
         is_creation=True,
+        problems=("limit-reached",),
         example={"alg": "ES256", "announce_s": 172800},
         example_answer={**EXAMPLE_VIEW, "state": "announced"},
     ),

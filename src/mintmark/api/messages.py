@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from mintmark.admin.clients import MAX_MOMENT
+from mintmark.admin.privileges import MAX_NAMED
 from mintmark.grants.rules import MAX_LIFETIME_S, Algorithm, TokenForm
 from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord
@@ -27,6 +28,17 @@ ScopeToken = Annotated[
 Audience = Annotated[str, msgspec.Meta(pattern="^[!-~]+$", max_length=2048, examples=["https://api.example"])]
 Scope = Annotated[tuple[ScopeToken, ...], msgspec.Meta(max_length=1000)]
 Audiences = Annotated[tuple[Audience, ...], msgspec.Meta(max_length=100)]
+Role = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=64,
+        examples=["viewer_id"],
+        description="Of an application of the Omada Open API. With what it sees, it counts in Omada tenants alone.",
+    ),
+]
+SiteId = Annotated[str, msgspec.Meta(pattern="^[!-~]+$", max_length=64, examples=["6528f1f1a3c8e94b5d2a7c10"])]
+Sites = Annotated[tuple[SiteId, ...], msgspec.Meta(max_length=MAX_NAMED)]
+Customers = Annotated[tuple[TenantId, ...], msgspec.Meta(max_length=MAX_NAMED, description="Of an msp, by tenant id.")]
 
 
 class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -80,6 +92,12 @@ class ClientView(msgspec.Struct, frozen=True, kw_only=True):
     audience: tuple[str, ...]
     resources: tuple[str, ...]
     token_rules: Mapping[str, Any]
+    role: str
+    all_sites: bool
+    sites: tuple[str, ...]
+    """Of what it names, what is gone counts for nothing; so with customers."""
+    all_customers: bool
+    customers: tuple[str, ...]
     created_at: int
     version: int
 

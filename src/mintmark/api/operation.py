@@ -5,7 +5,7 @@ Routes, the OpenAPI document, the page for people and the batch call are all mad
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
@@ -14,7 +14,7 @@ import msgspec
 from mintmark.admin.administration import Administration
 from mintmark.api.problems import Exchange
 from mintmark.protocol.http import HttpRequest
-from mintmark.tokens.verification import TokenVerifier
+from mintmark.tokens.verification import LiveToken, TokenVerifier
 
 PREFIX: Final = "/api/v1"
 MAX_BODY_OCTETS: Final = 64 * 1024
@@ -30,8 +30,10 @@ class Desk(msgspec.Struct, frozen=True):
     administration: Administration
     verifier: TokenVerifier
     exchange: Exchange
+    live: LiveToken
+    """The caller's token."""
     admit_again: Callable[[], Awaitable[Desk]]
-    """Judges the caller's token anew, since what was done meanwhile may have ended it; returns a desk for what is next.
+    """Judges the token anew, since what was done meanwhile may have ended it; returns a desk for what is next.
 
     Raises: Refusal.
     """
@@ -79,8 +81,6 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """The scope-token that the caller's token must hold; empty: any live management token will do."""
     call: Callable[[Call], Awaitable[Reply]]
     summary: str
-    call_many: Callable[[Sequence[Call]], Awaitable[list[Reply]]] | None = None
-    """Does what as many calls with the same path do one after the other, all or none: for a batch."""
     about: str = ""
     query: type[msgspec.Struct] = NoQuery
     takes: type[msgspec.Struct] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from mintmark.api.idempotency import answer_once
 from mintmark.api.operation import PREFIX, Call, Desk, Found, Operation, Reply
 from mintmark.api.problems import Exchange, Fault, Refusal, write_problem
 from mintmark.api.reading import is_unchanged, read_body, read_if_match, read_query
-from mintmark.protocol.errors import MintmarkError, SettingsError, StoreUnavailable
+from mintmark.protocol.errors import SettingsError, StoreUnavailable
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.protocol.secret import Secret
 
@@ -39,28 +39,17 @@ log = structlog.get_logger()
 async def perform(found: Found, request: HttpRequest, desk: Desk) -> HttpResponse:
     """Carry out one request that has found its row; whatever comes of it is an answer."""
     try:
-        require_permission(found.operation, desk)
-        _require_known_headers(found.operation, request)
-        answer = partial(_answer, found, request)
-        return await (answer_once(found, request, desk, answer) if KEY_HEADER in request.headers else answer(desk))
+        return await carry_out(found, request, desk)
     except Exception as error:  # one boundary: what nobody foresaw is logged and answered without its cause
         return refuse(error, desk.exchange)
 
 
-async def perform_many(found: Found, requests: Sequence[HttpRequest], desk: Desk) -> list[HttpResponse] | None:
-    """Carry out requests that differ in nothing but their bodies, all at once.
-
-    None: not all of them will do, and nothing was done; each has to be judged by itself.
-    """
-    operation = found.operation
-    if operation.call_many is None:
-        return None
-    try:
-        require_permission(operation, desk)
-        replies = await operation.call_many([_read(found, request, desk) for request in requests])
-        return [write_reply(operation, requests[0], reply) for reply in replies]
-    except MintmarkError:
-        return None
+async def carry_out(found: Found, request: HttpRequest, desk: Desk) -> HttpResponse:
+    """Carry out one request that has found its row. Raises: whatever `refuse` answers."""
+    require_permission(found.operation, desk)
+    _require_known_headers(found.operation, request)
+    answer = partial(_answer, found, request)
+    return await (answer_once(found, request, desk, answer) if KEY_HEADER in request.headers else answer(desk))
 
 
 async def _answer(found: Found, request: HttpRequest, desk: Desk) -> HttpResponse:
@@ -148,6 +137,6 @@ READINGS: Final[tuple[tuple[type[Exception], Callable[[Any], Refusal]], ...]] = 
     (Malformed, _invalid),
     (AdministrationError, _invalid),
     (SettingsError, _invalid),
-    (StoreUnavailable, lambda _: Refusal("unavailable")),
+    (StoreUnavailable, lambda _: Refusal("unavailable", headers=(("retry-after", "5"),))),
 )
 """The errors of the verbs and the store, the finer ones first, and what is answered."""

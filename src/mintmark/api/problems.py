@@ -129,7 +129,7 @@ class Exchange(msgspec.Struct, frozen=True):
 
     correlation_id: str
     origin: str
-    """Scheme and host under which the caller reached us."""
+    """Scheme and host under which the caller reached us; empty: the host is no tenant's."""
 
 
 def write_problem(refusal: Refusal, exchange: Exchange) -> HttpResponse:
@@ -155,7 +155,9 @@ def challenge(refusal: Refusal, exchange: Exchange) -> tuple[tuple[str, str], ..
     if row.status != 401 and not row.error:
         return ()
     parameters = {"error": row.error, "error_description": row.title} if row.error else {}
-    parameters["resource_metadata"] = exchange.origin + RESOURCE_METADATA
+    if exchange.origin:
+        parameters["resource_metadata"] = exchange.origin + RESOURCE_METADATA
     if refusal.scope:
         parameters["scope"] = refusal.scope
-    return (("www-authenticate", "Bearer " + ", ".join(f'{name}="{text}"' for name, text in parameters.items())),)
+    named = ", ".join(f'{name}="{text}"' for name, text in parameters.items())
+    return (("www-authenticate", f"Bearer {named}".rstrip()),)

@@ -25,7 +25,6 @@ EXAMPLE_VIEW: Final[Mapping[str, Any]] = {
     "last_used_at": None,
 }
 EXAMPLE_NEW: Final[Mapping[str, Any]] = {**EXAMPLE_VIEW, "client_secret": "mms_JK50q9Jc_J1LlWbspYaSFWu1iUZ..."}
-SHOWN_ONCE: Final = "The secret is in this answer and in no other."
 
 
 class SecretCreation(Given, frozen=True, kw_only=True):
@@ -92,6 +91,22 @@ def _show(record: SecretRecord, secret: Secret) -> Reply:
     return Reply(show_new_secret(record, secret))
 
 
+def making(*, others: str, example: dict[str, Any], **row: Any) -> Operation:
+    """Return a row that gives a client a new secret. `others`: what becomes of the client's others."""
+    return Operation(
+        method="POST",
+        permission="clients:write",
+        about=f"The secret is in this answer and in no other. {others}",
+        gives=NewSecret,
+        success=201,
+        is_creation=True,
+        is_versioned=True,
+        example=example,
+        example_answer={**EXAMPLE_NEW, "label": example["label"]},
+        **row,
+    )
+
+
 OPERATIONS: Final = (
     Operation(
         name="listSecrets",
@@ -104,56 +119,35 @@ OPERATIONS: Final = (
         gives=SecretList,
         example_answer={"items": [EXAMPLE_VIEW]},
     ),
-    Operation(
+    making(
         name="addSecret",
-        method="POST",
         path=SECRETS,
-        permission="clients:write",
         call=add,
         summary="Give a client one more secret",
-        about=SHOWN_ONCE + " The others go on.",
+        others="The others go on.",
         takes=SecretCreation,
-        gives=NewSecret,
-        success=201,
-        is_creation=True,
-        is_versioned=True,
         problems=("limit-reached", "refused"),
         example={"label": "blue"},
-        example_answer=EXAMPLE_NEW,
     ),
-    Operation(
+    making(
         name="rotateSecret",
-        method="POST",
         path=SECRETS + "/rotate",
-        permission="clients:write",
         call=rotate,
         summary="Give a client a new secret and let the others expire",
-        about=SHOWN_ONCE + " The others authenticate for `overlap_s` seconds more, a day if it is left out.",
+        others="The others authenticate for `overlap_s` seconds more, a day if it is left out.",
         takes=SecretRotation,
-        gives=NewSecret,
-        success=201,
-        is_creation=True,
-        is_versioned=True,
         problems=("limit-reached", "refused"),
         example={"label": "green", "overlap_s": 3600},
-        example_answer={**EXAMPLE_NEW, "label": "green"},
     ),
-    Operation(
+    making(
         name="resetSecret",
-        method="POST",
         path=SECRETS + "/reset",
-        permission="clients:write",
         call=reset,
         summary="Replace all secrets of a client at once",
-        about=SHOWN_ONCE + " The others are gone, and in some systems the client's tokens with them.",
+        others="The others are gone, and in some systems the client's tokens with them.",
         takes=SecretReset,
-        gives=NewSecret,
-        success=201,
-        is_creation=True,
-        is_versioned=True,
         problems=("refused",),
         example={"label": "after the leak"},
-        example_answer={**EXAMPLE_NEW, "label": "after the leak"},
     ),
     Operation(
         name="removeSecret",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -17,6 +17,7 @@ from mintmark.admin.administration import Administration
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
 from mintmark.api.callers import Callers, read_token
 from mintmark.api.document import write_document
+from mintmark.api.figures import CallNote, TakeNote, outcome_of
 from mintmark.api.operation import PREFIX, Found, Operation, Table
 from mintmark.api.page import PAGE_HEADERS, STYLE, write_page
 from mintmark.api.performing import perform, refuse
@@ -31,19 +32,32 @@ Send = Callable[[Any], Awaitable[None]]
 Asked = Request[Any, Any, Any]
 
 MOUNTED_AT: Final = (PREFIX, RESOURCE_METADATA)
-HOST: Final = re.compile(r"[A-Za-z0-9._\[\]:-]{1,255}")
 SAFE_IN_PATH: Final = "/:@!$&'()*+,;=-._~%"
 EVERY_ANSWER: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 STATUSES: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
 """What Litestar itself refuses, and our names for it."""
 
 
+class Present(Protocol):
+    """Tenants as they are now."""
+
+    def find_tenant(self, tenant_id: str) -> object:
+        """Return what is falsy for a tenant that is not there."""
+
+    def knows_host(self, host: str) -> bool:
+        """Tell whether a Host header names a tenant's host, or that of an issuer."""
+
+
 class ManagementApi:
     """Answers below PREFIX, and with the metadata of the API as a protected resource."""
 
-    def __init__(self, table: Table, callers: Callers, administration: Administration) -> None:
+    def __init__(
+        self, table: Table, callers: Callers, administration: Administration, *, present: Present, take_note: TakeNote
+    ) -> None:
         self._callers = callers
         self._administration = administration
+        self._present = present
+        self._take_note = take_note
         self._document = write_document(table)
         self._page = write_page(table)
         self._app = Litestar(
@@ -56,16 +70,24 @@ class ManagementApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request. The path stays percent-encoded, so that an id may hold a slash."""
         raw = scope.get("raw_path") or scope["path"].encode()
-        exchange = read_exchange(scope)
+        exchange, note, status = read_exchange(scope, self._present), CallNote(), 500
         headers = (*EVERY_ANSWER, (b"x-correlation-id", exchange.correlation_id.encode()))
 
         async def send_marked(message: dict[str, Any]) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message = {**message, "headers": [*message["headers"], *headers]}
             await send(message)
 
-        inner = {**scope, "path": quote(raw.partition(b"?")[0], safe=SAFE_IN_PATH), "state": {"exchange": exchange}}
-        await self._app(inner, receive, send_marked)  # type: ignore[arg-type]
+        state = {"exchange": exchange, "note": note}
+        inner = {**scope, "path": quote(raw.partition(b"?")[0], safe=SAFE_IN_PATH), "state": state}
+        # Litestar would take such a path for another.
+        answer = _refuse_path if b"//" in raw.partition(b"?")[0] else self._app
+        try:
+            await answer(inner, receive, send_marked)  # type: ignore[arg-type]
+        finally:
+            self._take_note(note, outcome_of(status))
 
     def _route(self, operation: Operation) -> HTTPRouteHandler:
         async def answer(request: Asked) -> Response[bytes]:
@@ -74,7 +96,8 @@ class ManagementApi:
         return make_route(operation.method, PREFIX + operation.path, answer, operation.max_body_octets)
 
     async def _serve(self, operation: Operation, request: Asked) -> HttpResponse:
-        exchange = exchange_of(request)
+        exchange, note = exchange_of(request), request.scope["state"]["note"]
+        note.operation = operation.name
         headers = join_headers(list(request.scope["headers"]))
         source = request.scope["client"][0] if request.scope["client"] else ""
         try:
@@ -82,8 +105,10 @@ class ManagementApi:
             require_acceptable(headers)
         except Exception as error:
             return refuse(error, exchange)
-        body = await request.body()
         path = {name: unquote(text) for name, text in request.path_params.items()}
+        if self._present.find_tenant(path.get("tenant_id", "")):
+            note.tenant_id = path["tenant_id"]
+        body = await request.body()
         asked = HttpRequest(request.method, request.scope["path"], request.scope["query_string"], headers, body, source)
         return await perform(Found(operation, path), asked, desk)
 
@@ -100,7 +125,7 @@ class ManagementApi:
             return Response(STYLE, media_type=MediaType.CSS, headers=PAGE_HEADERS)
 
         async def show_resource(request: Asked) -> Response[bytes]:
-            return Response(await self._describe_resource(request), media_type="application/json")
+            return await self._describe_resource(request)
 
         routes = {
             PREFIX + "/openapi.json": show_document,
@@ -110,22 +135,26 @@ class ManagementApi:
         }
         return [make_route("GET", path, show) for path, show in routes.items()]
 
-    async def _describe_resource(self, request: Asked) -> bytes:
-        """Return the API's metadata as a protected resource. RFC: 9728 section 3.2.
+    async def _describe_resource(self, request: Asked) -> Response[bytes]:
+        """Answer with the API's metadata as a protected resource, at hosts that are ours. RFC: 9728 section 3.2.
 
         A caller of another tenant knows its issuer; only the administrative one is named to everybody.
         """
+        origin = exchange_of(request).origin
+        if not origin:
+            return _refuse_unserved(request, Refusal("not-found"))
         tenants = await self._administration.store.tenants.list()
         document = {
-            "resource": exchange_of(request).origin + PREFIX,
+            "resource": origin + PREFIX,
             "authorization_servers": [one.issuer for one in tenants if one.is_administrative],
             "scopes_supported": sorted(PERMISSIONS),
             "bearer_methods_supported": ["header"],
             "resource_name": "Mintmark management API",
-            "resource_documentation": exchange_of(request).origin + PREFIX + "/docs",
+            "resource_documentation": origin + PREFIX + "/docs",
             "mintmark_audience": MANAGEMENT_AUDIENCE,
         }
-        return msgspec.json.encode({name: value for name, value in document.items() if value})
+        octets = msgspec.json.encode({name: value for name, value in document.items() if value})
+        return Response(octets, media_type="application/json")
 
 
 def make_route(
@@ -161,19 +190,27 @@ def options_routes(table: Table) -> list[HTTPRouteHandler]:
     return [route(path, methods) for path, methods in by_path.items()]
 
 
-def read_exchange(scope: Scope) -> Exchange:
+def read_exchange(scope: Scope, present: Present) -> Exchange:
     """Return the request's correlation id, the caller's own if it sent one, and the origin that it reached us by."""
     headers = join_headers(scope["headers"])
     forwarded = headers.get(b"x-forwarded-proto", b"").decode("latin-1").rpartition(",")[2].strip()
     scheme = "https" if "https" in {scope.get("scheme"), forwarded} else "http"
-    host = headers.get(b"host", b"").decode("latin-1")
-    return Exchange(correlation_id_of(headers), f"{scheme}://{host if HOST.fullmatch(host) else 'localhost'}")
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    return Exchange(correlation_id_of(headers), f"{scheme}://{host}" if present.knows_host(host) else "")
 
 
 def exchange_of(request: Asked) -> Exchange:
     """Return what `read_exchange` read."""
     exchange: Exchange = request.scope["state"]["exchange"]
     return exchange
+
+
+async def _refuse_path(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a path that is nothing's."""
+    response = refuse(Refusal("not-found"), scope["state"]["exchange"])
+    headers = [*response.headers, (b"content-length", b"%d" % len(response.body))]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
 
 
 def _as_litestar(response: HttpResponse) -> Response[bytes]:

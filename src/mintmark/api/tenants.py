@@ -63,6 +63,7 @@ class TenantCreation(Given, frozen=True, kw_only=True):
     is_default: bool = False
     is_msp: bool = False
     msp_id: TenantId | None = None
+    allows_registration: bool = False
     token_rules: TokenRuleSet = TokenRuleSet()
 
 
@@ -160,6 +161,43 @@ def putting(rule: str, kind: type[msgspec.Struct]) -> Callable[[Call], Awaitable
     return put_rule
 
 
+def rule_operations(
+    rule: str,
+    noun: str,
+    *,
+    kind: type[msgspec.Struct],
+    what: str,
+    about_put: str,
+    example: list[str],
+    about_get: str = "",
+) -> tuple[Operation, Operation]:
+    """Return the rows that get and put one token rule of a tenant."""
+    getting_it = Operation(
+        name=f"get{noun.capitalize()}",
+        method="GET",
+        path=f"{TENANT}/{noun}",
+        permission="tenants:read",
+        call=getting(rule, kind),
+        summary=f"Get {what}",
+        about=about_get,
+        gives=kind,
+        is_versioned=True,
+        example_answer={rule: example},
+    )
+    putting_it = msgspec.structs.replace(
+        getting_it,
+        name=f"put{noun.capitalize()}",
+        method="PUT",
+        permission="tenants:write",
+        call=putting(rule, kind),
+        summary=f"Set {what}",
+        about=about_put,
+        takes=kind,
+        example={rule: example},
+    )
+    return getting_it, putting_it
+
+
 OPERATIONS: Final = (
     Operation(
         name="listTenants",
@@ -228,55 +266,22 @@ OPERATIONS: Final = (
         is_versioned=True,
         problems=("limit-reached",),
     ),
-    Operation(
-        name="getScopes",
-        method="GET",
-        path=TENANT + "/scopes",
-        permission="tenants:read",
-        call=getting("scope", ScopeRule),
-        summary="Get the scope-tokens that exist in a tenant",
-        gives=ScopeRule,
-        is_versioned=True,
-        example_answer={"scope": ["invoices.read", "invoices.write"]},
+    *rule_operations(
+        "scope",
+        "scopes",
+        kind=ScopeRule,
+        what="the scope-tokens that exist in a tenant",
+        about_put="Null: whatever its clients are registered with. The ETag is the tenant's.",
+        example=["invoices.read", "invoices.write"],
     ),
-    Operation(
-        name="putScopes",
-        method="PUT",
-        path=TENANT + "/scopes",
-        permission="tenants:write",
-        call=putting("scope", ScopeRule),
-        summary="Set the scope-tokens that exist in a tenant",
-        about="Null: whatever its clients are registered with. The ETag is the tenant's.",
-        takes=ScopeRule,
-        gives=ScopeRule,
-        is_versioned=True,
-        example={"scope": ["invoices.read", "invoices.write"]},
-        example_answer={"scope": ["invoices.read", "invoices.write"]},
-    ),
-    Operation(
-        name="getAudiences",
-        method="GET",
-        path=TENANT + "/audiences",
-        permission="tenants:read",
-        call=getting("audience", AudienceRule),
-        summary="Get the audience of a tenant's tokens",
-        about="Of those whose client has no audience of its own. `<issuer>` and `<client_id>` stand for themselves.",
-        gives=AudienceRule,
-        is_versioned=True,
-        example_answer={"audience": ["https://api.example"]},
-    ),
-    Operation(
-        name="putAudiences",
-        method="PUT",
-        path=TENANT + "/audiences",
-        permission="tenants:write",
-        call=putting("audience", AudienceRule),
-        summary="Set the audience of a tenant's tokens",
-        about="Null: what its dialect says. The ETag is the tenant's.",
-        takes=AudienceRule,
-        gives=AudienceRule,
-        is_versioned=True,
-        example={"audience": ["https://api.example"]},
-        example_answer={"audience": ["https://api.example"]},
+    *rule_operations(
+        "audience",
+        "audiences",
+        kind=AudienceRule,
+        what="the audience of a tenant's tokens",
+        about_get="Of those whose client has no audience of its own."
+        " `<issuer>` and `<client_id>` stand for themselves.",
+        about_put="Null: what its dialect says. The ETag is the tenant's.",
+        example=["https://api.example"],
     ),
 )

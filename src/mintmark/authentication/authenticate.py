@@ -70,13 +70,17 @@ class Authenticator:
         credentials = select_credentials(seen)
         now = int(self._clock())
         self._check_throttle(source, tenant.tenant_id, credentials.client_id, now)
-        was_kept = self._clients.is_kept(tenant.tenant_id, credentials.client_id)
-        client = await self._find_client(tenant.tenant_id, credentials)
+        asked = self._clients.misses
+        client = await self._clients.find(tenant.tenant_id, credentials.client_id)
+        if client is None and credentials.raw is not None:
+            client = await self._find_as_sent(tenant.tenant_id, credentials, credentials.raw)
+        # Nothing else runs between the two looks unless the store was asked.
+        was_kept = asked == self._clients.misses
         stored = live_secrets(client, now - expiry_skew_s)
         right = await self._verifier.verify(_readings(credentials), stored, secret_form)
         if client is None or right is None or client.is_disabled:
             self._throttle.record_failure(source, tenant.tenant_id, credentials.client_id, now)
-            if was_kept:
+            if was_kept and client is not None:
                 # An unknown client costs a look into the store each time; so must one that is known.
                 await self._clients.read(tenant.tenant_id, credentials.client_id)
             reason = _refusal(client, is_right=right is not None)
@@ -98,12 +102,10 @@ class Authenticator:
             self._audit.refused((now, tenant_id, "", error.reason, ""))
             raise
 
-    async def _find_client(self, tenant_id: str, credentials: ClientCredentials) -> ClientRecord | None:
-        client = await self._clients.find(tenant_id, credentials.client_id)
-        raw = credentials.raw
-        if client is None and raw is not None and raw.client_id != credentials.client_id:
-            client = await self._clients.find(tenant_id, raw.client_id)
-        return client
+    async def _find_as_sent(
+        self, tenant_id: str, credentials: ClientCredentials, raw: ClientCredentials
+    ) -> ClientRecord | None:
+        return None if raw.client_id == credentials.client_id else await self._clients.find(tenant_id, raw.client_id)
 
 
 def select_credentials(seen: tuple[ClientCredentials, ...]) -> ClientCredentials:

@@ -39,9 +39,6 @@ class BoundedMemory(Generic[Value]):
             for oldest in list(islice(self._values, self._capacity // 16 + 1)):
                 del self._values[oldest]
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._values
-
 
 class ClientDirectory:
     """Finds clients. `forget()` empties the memory; answers read before it are not kept after it."""
@@ -61,11 +58,6 @@ class ClientDirectory:
         self._era += 1
         self._at_hand.clear()
         self._packed.clear()
-
-    def is_kept(self, tenant_id: str, client_id: str) -> bool:
-        """Tell whether the client would come from memory."""
-        key = _key_of(tenant_id, client_id)
-        return key in self._at_hand or key in self._packed
 
     async def read(self, tenant_id: str, client_id: str) -> None:
         """Do the work of finding a client that is not kept, for who must not tell the two apart."""

@@ -13,8 +13,10 @@ from mintmark.authentication.master_key import derive_key
 
 KEY_OCTETS: Final = 32
 STAMP_OCTETS: Final = 6
-VARIANT_OCTET: Final = 8
-VERSION_OCTET: Final = 6
+HEAD_OCTETS: Final = 16 - STAMP_OCTETS
+UUID4_FIXED: Final = 0x00000000_0000_4000_8000
+UUID4_FREE: Final = 0xFFFFFFFF_FFFF_0FFF_3FFF
+"""The bits of version and variant in the first ten octets of a UUID, and all others. RFC: 9562 section 5.4."""
 BLOCK_OCTETS: Final = 64
 INNER_PAD: Final = bytes.maketrans(bytes(range(256)), bytes(octet ^ 0x36 for octet in range(256)))
 OUTER_PAD: Final = bytes.maketrans(bytes(range(256)), bytes(octet ^ 0x5C for octet in range(256)))
@@ -29,13 +31,14 @@ def name_generation(tenant_id: str, client_id: str, tenant_generation: int, clie
 class KeyedHash:
     """HMAC-SHA-256 for secrets, keyed BLAKE2b (RFC: 7693) for marks, under keys derived from 32 octets."""
 
-    __slots__ = ("_inner", "_outer", "_stamp_key")
+    __slots__ = ("_inner", "_outer", "_stamp")
 
     def __init__(self, octets: bytes) -> None:
         block = derive_key(octets, b"mintmark secret hash v1").ljust(BLOCK_OCTETS, b"\0")
         self._inner = sha256(block.translate(INNER_PAD))
         self._outer = sha256(block.translate(OUTER_PAD))
-        self._stamp_key = derive_key(octets, b"mintmark generation stamp v1")
+        stamp_key = derive_key(octets, b"mintmark generation stamp v1")
+        self._stamp = blake2b(key=stamp_key, digest_size=STAMP_OCTETS)
 
     def hash_secret(self, octets: bytes) -> str:
         """Return the HMAC-SHA-256 under which a generated secret is kept, as 64 lower-case hex.
@@ -55,11 +58,11 @@ class KeyedHash:
         The mark binds the token to what is given with it (`name_generation`), although no claim names it: a verifier
         that knows the present generation sees whether the token is of it.
         """
-        marked = bytearray(octets[: 16 - STAMP_OCTETS])
-        marked[VERSION_OCTET] = marked[VERSION_OCTET] & 0x0F | 0x40
-        marked[VARIANT_OCTET] = marked[VARIANT_OCTET] & 0x3F | 0x80
-        head = bytes(marked)
-        return head + blake2b(head + bound_to, key=self._stamp_key, digest_size=STAMP_OCTETS).digest()
+        number = int.from_bytes(octets[:HEAD_OCTETS]) & UUID4_FREE | UUID4_FIXED
+        head = number.to_bytes(HEAD_OCTETS)
+        stamp = self._stamp.copy()
+        stamp.update(head + bound_to)
+        return head + stamp.digest()
 
     def is_stamped(self, octets: bytes, bound_to: bytes) -> bool:
         """Tell whether the octets of a `jti` bear the mark for this."""

@@ -22,6 +22,8 @@ from mintmark.protocol.errors import MintmarkError, SettingsError
 
 KEY_OCTETS: Final = 32
 NONCE_OCTETS: Final = 12
+CREDENTIALS: Final = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts what `LoadCredential=` names: a folder that the service's user alone can enter."""
 SEAL_VERSION: Final = b"\x01"
 
 
@@ -88,9 +90,18 @@ def read_master_key(path: Path) -> SealingKey:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: the master key cannot be read") from error
-    if mode & 0o077:
+    if mode & others_may(path):
         raise SettingsError(f"{path}: others may read the master key; run: chmod 600 {path}")
     return parse_master_key(text, str(path))
+
+
+def others_may(path: Path) -> int:
+    """Return the bits of a secret file's mode that would let others at it.
+
+    systemd lets the service's user at a credential by an access control list, which shows as the group's bits.
+    """
+    folder = os.environ.get(CREDENTIALS)
+    return 0o007 if folder and path.absolute().parent == Path(folder) else 0o077
 
 
 def create_master_key(path: Path) -> SealingKey:

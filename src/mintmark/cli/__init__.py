@@ -14,6 +14,8 @@ from mintmark.protocol.errors import MintmarkError, SettingsError
 NOUNS: Final = {
     "serve": "run the server",
     "init": "make the master key and the database",
+    "migrate": "create the database or bring it to this release's schema",
+    "copy": "take a deployment from one database into another",
     "tenant": "create, list, suspend and resume tenants",
     "client": "register clients and manage their secrets",
     "token": "ask any server of any dialect for a token",
@@ -23,6 +25,7 @@ NOUNS: Final = {
     "audit": "read and verify the audit log",
     "apply": "bring a deployment to what a file says, after showing the plan",
     "export": "print a deployment as such a file",
+    "doctor": "check a deployment and say what to mend",
 }
 INTERRUPTED: Final = 130
 SERVER_EXTRA: Final = "this command needs the server; install it with: pip install 'mintmark[server]'"

@@ -1,4 +1,4 @@
-"""`mintmark audit verify | tail | export`."""
+"""`mintmark audit verify | accept | tail | export`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from mintmark.admin.administration import Administration, AdministrationError
-from mintmark.admin.audit import Verdict, describe_record, export_audit, list_audit, verify_audit
+from mintmark.admin.audit import Verdict, accept_break, describe_record, export_audit, list_audit, verify_audit
+from mintmark.admin.audit_acceptance import Acceptance
 from mintmark.cli.options import (
     add_command,
     add_json,
@@ -32,6 +33,11 @@ def add_parser(parsers: Any) -> None:
     verifying = add_command(commands, "verify", run_verify, text=text, example=example)
     verifying.add_argument("--known", default="", metavar="SEQ:HASH", help="a head that an earlier run printed")
     add_json(verifying)
+    text = "accept the first break of the chain, once somebody has looked into it; the chain then goes on from its end"
+    example = "mintmark audit accept 4711 --reason 'restored from the backup of 3 May'"
+    accepting = add_command(commands, "accept", run_accept, text=text, example=example)
+    accepting.add_argument("seq", type=int, metavar="SEQ", help="the record of the break, as verify names it")
+    accepting.add_argument("--reason", required=True, metavar="TEXT", help="what was found out; it is recorded")
     tail = add_command(commands, "tail", run_tail, text="show the newest records", example="mintmark audit tail -n 50")
     tail.add_argument("--tenant", help="of this tenant alone")
     tail.add_argument("-n", type=_read_count, default=20, metavar="COUNT", help="how many (default: 20)")
@@ -55,16 +61,34 @@ def run_verify(arguments: argparse.Namespace) -> int:
     verdict = with_deployment(arguments, lambda one: verify_audit(one, arguments.known))
     if arguments.json:
         print_json(_describe(verdict))
-    elif verdict.fault is None:
-        print(f"{verdict.records} records, {verdict.checkpoints} signed checkpoints: all as they were written")
-        print(f"head: {verdict.head}")
-    if verdict.fault is not None and not arguments.json:
+        return 0 if verdict.fault is None else 1
+    for one in verdict.accepted:
+        print(_tell(one))
+    if verdict.fault is not None:
         raise AdministrationError(f"audit log: {verdict.fault.text} ({verdict.fault.kind}, record {verdict.fault.seq})")
-    return 0 if verdict.fault is None else 1
+    print(f"{verdict.records} records, {verdict.checkpoints} signed checkpoints: all as they were written")
+    if verdict.bodies_gone:
+        print(f"of {verdict.bodies_gone} the body was removed for its age, and its digest stands")
+    print(f"head: {verdict.head}")
+    return 0
 
 
 def _describe(verdict: Verdict) -> dict[str, Any]:
-    return {**verdict._asdict(), "fault": None if verdict.fault is None else verdict.fault._asdict()}
+    fault = None if verdict.fault is None else verdict.fault._asdict()
+    return {**verdict._asdict(), "accepted": msgspec.to_builtins(verdict.accepted), "fault": fault}
+
+
+def _tell(one: Acceptance) -> str:
+    unjudged = f"; the records {one.first} to {one.last} are not judged" if one.holds_records else ""
+    return f"accepted: {one.fault_text} ({one.fault_kind}, record {one.fault_seq}): {one.reason}{unjudged}"
+
+
+def run_accept(arguments: argparse.Namespace) -> int:
+    """Accept a break, and say from where the chain goes on."""
+    one = with_deployment(arguments, lambda deployment: accept_break(deployment, arguments.seq, arguments.reason))
+    print(_tell(one))
+    print(f"the chain goes on from {one.last}:{one.hash}")
+    return 0
 
 
 def run_tail(arguments: argparse.Namespace) -> int:
@@ -81,7 +105,8 @@ def run_tail(arguments: argparse.Namespace) -> int:
 
 def _row(record: AuditRecord) -> tuple[str, ...]:
     at = format_moment(record.at)
-    return str(record.seq), at, record.actor, record.kind, record.subject
+    subject = record.subject if record.body else f"{record.subject} (body removed for its age)"
+    return str(record.seq), at, record.actor, record.kind, subject
 
 
 def run_export(arguments: argparse.Namespace) -> int:

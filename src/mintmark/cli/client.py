@@ -88,6 +88,11 @@ def add_parser(parsers: Any) -> None:
     update.add_argument("--scope", help="space-separated scope-tokens that it may have")
     update.add_argument("--audience", action="append", help='audience of its tokens (repeatable; "": none)')
     update.add_argument("--resource", action="append", help=RESOURCE_HELP)
+    _add_on_client(commands, "remove", run_remove, "remove a client and its secrets")
+    _add_secret_commands(commands)
+
+
+def _add_secret_commands(commands: Any) -> None:
     text = "give a client a new secret, shown once; all older ones expire by themselves after an overlap"
     rotating = _add_on_client(commands, "rotate-secret", run_rotate_secret, text)
     rotating.add_argument(
@@ -97,18 +102,17 @@ def add_parser(parsers: Any) -> None:
         help="for how long the older ones go on; 0: not at all (default: 86400, or 0 where the system has no overlap)",
     )
     _add_secret_options(rotating)
+    secret = _add_on_client(commands, "add-secret", run_add_secret, "give a client one more secret, shown once")
+    _add_secret_options(secret)
+    text = "replace all secrets of a client by a new one, shown once"
+    add_json(_add_on_client(commands, "reset-secret", run_reset_secret, text))
+    removing = _add_on_client(commands, "remove-secret", run_remove_secret, "remove a secret")
+    removing.add_argument("secret_id")
     text = "list the secrets that expire soon, the soonest first"
     expiring = add_command(commands, "expiring", run_expiring, text=text, example="mintmark client expiring --days 30")
     expiring.add_argument("--tenant", help="of this tenant alone")
     expiring.add_argument("--days", type=_read_limit, default=14, help="within so many days (default: 14)")
     add_json(expiring)
-    text = "replace all secrets of a client by a new one, shown once"
-    add_json(_add_on_client(commands, "reset-secret", run_reset_secret, text))
-    _add_on_client(commands, "remove", run_remove, "remove a client and its secrets")
-    secret = _add_on_client(commands, "add-secret", run_add_secret, "give a client one more secret, shown once")
-    _add_secret_options(secret)
-    removing = _add_on_client(commands, "remove-secret", run_remove_secret, "remove a secret")
-    removing.add_argument("secret_id")
 
 
 def _add_secret_options(parser: argparse.ArgumentParser) -> None:

@@ -34,7 +34,10 @@ def add_command(
     )
     parser.set_defaults(func=run)
     parser.add_argument(
-        "--settings", type=Path, metavar="FILE", help="settings file (default: mintmark.toml, if there)"
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="settings file (default: MINTMARK_SETTINGS, else mintmark.toml, if there)",
     )
     parser.add_argument(
         "--state-dir", type=Path, metavar="DIR", help="folder of database and master key (default: var)"

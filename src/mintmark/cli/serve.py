@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +26,7 @@ from mintmark.http.listeners import Listener, bind_sockets, is_loopback, load_tl
 from mintmark.http.proxy import parse_networks
 from mintmark.http.serving import AsgiCall, Binding, HttpServer
 from mintmark.http.supervisor import STOP_SIGNALS, RunWorker, Supervisor
+from mintmark.http.systemd import tell_systemd
 from mintmark.logs import configure_logs
 from mintmark.metrics.board import Board
 from mintmark.observation import require_telemetry
@@ -96,7 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
     run_worker = _worker_of(settings, bound, metrics)
     if settings.workers == 1:
         return run_worker(0, None)
-    return Supervisor(run_worker, settings.workers, settings.shutdown_delay_s + settings.shutdown_grace_s).run()
+    grace_s = settings.shutdown_delay_s + settings.shutdown_grace_s
+    return Supervisor(run_worker, settings.workers, grace_s=grace_s, let_go=partial(_let_go, bound)).run()
 
 
 def _read_serve_settings(arguments: argparse.Namespace) -> Settings:
@@ -173,6 +176,7 @@ def _announce(listeners: Sequence[Listener], *, is_demo: bool) -> None:
             print(f"# {row.tenant.tenant_id} ({row.tenant.dialect})\n{row.curl}\n")
     print("Ctrl-C stops it.")
     sys.stdout.flush()
+    tell_systemd("READY=1")
 
 
 def _worker_of(settings: Settings, bound: Sequence[BoundListener], metrics: Sequence[BoundListener]) -> RunWorker:
@@ -180,12 +184,27 @@ def _worker_of(settings: Settings, bound: Sequence[BoundListener], metrics: Sequ
     board = Board(settings.workers)
 
     def run_worker(number: int, lifeline: int | None) -> int:
+        _close_sockets(bound, all_but=number)
         sockets = [(listener, by_worker[number]) for listener, by_worker in bound]
         shared = [(listener, sockets) for listener, [sockets] in metrics]
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(Worker(settings, number, board), sockets, shared, lifeline))
 
     return run_worker
+
+
+def _close_sockets(bound: Sequence[BoundListener], *, all_but: int | None = None) -> None:
+    """Close this process's copies: a socket takes connections until the last process that has it closes it."""
+    for _, by_worker in bound:
+        for number, sockets in enumerate(by_worker):
+            for one in sockets if number != all_but else ():
+                one.close()
+
+
+def _let_go(bound: Sequence[BoundListener]) -> None:
+    """What the parent does when the workers are to end."""
+    tell_systemd("STOPPING=1")
+    _close_sockets(bound)
 
 
 def _listen_for_the_end(lifeline: int | None) -> asyncio.Event:
@@ -245,7 +264,10 @@ async def _serve(
     application.follow_changes()
     _spare_the_collector()
     await stop.wait()
+    if lifeline is None:
+        tell_systemd("STOPPING=1")
     application.observation.probes.is_shutting_down = True
+    server.announce_end()
     await asyncio.sleep(settings.shutdown_delay_s)
     await server.stop(settings.shutdown_grace_s)
     await watched.stop(0.0)

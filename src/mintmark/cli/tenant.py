@@ -40,6 +40,31 @@ def add_parser(parsers: Any) -> None:
     """Add the noun and its commands."""
     text = "tenants: one issuer each, with its clients, keys and dialect"
     commands = add_noun(parsers, "tenant", text, example="mintmark tenant list")
+    _add_create(commands)
+    add_json(add_command(commands, "list", run_list, text="list the tenants", example="mintmark tenant list --json"))
+    _add_on_tenant(commands, "suspend", partial(run_suspend, suspended=True), "suspend a tenant: it answers no more")
+    _add_on_tenant(commands, "resume", partial(run_suspend, suspended=False), "resume a tenant")
+    add_json(_add_on_tenant(commands, "show", run_show, "show a tenant"))
+    _add_change(commands)
+    text = "remove a tenant with its clients, secrets and keys; all that it issued is dead"
+    removing = _add_on_tenant(commands, "remove", run_remove, text, more=" --yes")
+    removing.add_argument("--yes", action="store_true", help="needed: nothing brings it back")
+    text = "end a token that nobody can show: by its jti, or the first 16 hex digits of its digest"
+    name = " e8178cab-ffae-4d4e-95d0-35c801a20b2c"
+    revoking = _add_on_tenant(commands, "revoke-token", run_revoke_token, text, more=name)
+    revoking.add_argument("token", metavar="NAME", help="as the audit log names it")
+    text = "end every token of a tenant at once: for a restored or imported system, or one whose tokens leaked"
+    _add_on_tenant(commands, "invalidate-tokens", run_invalidate, text)
+
+
+def _add_on_tenant(commands: Any, name: str, run: Any, text: str, *, more: str = "") -> argparse.ArgumentParser:
+    """Add a command on one tenant. `more`: what its example says behind the tenant."""
+    command = add_command(commands, name, run, text=text, example=f"mintmark tenant {name} acme{more}")
+    command.add_argument("tenant")
+    return command
+
+
+def _add_create(commands: Any) -> None:
     example = "mintmark tenant create acme --dialect oauth2 --issuer https://acme.example.com --host acme.example.com"
     create = add_command(commands, "create", run_create, text="create a tenant with its first key", example=example)
     create.add_argument("tenant", help="its id: a-z, 0-9 and -")
@@ -55,36 +80,6 @@ def add_parser(parsers: Any) -> None:
     create.add_argument("--default", action="store_true", help="it answers where nothing else names a tenant")
     add_token_rules(create)
     add_json(create)
-    listing = add_command(commands, "list", run_list, text="list the tenants", example="mintmark tenant list --json")
-    add_json(listing)
-    for name, suspended in (("suspend", True), ("resume", False)):
-        text = f"{name} a tenant" + (": it answers no more" if suspended else "")
-        command = add_command(
-            commands,
-            name,
-            partial(run_suspend, suspended=suspended),
-            text=text,
-            example=f"mintmark tenant {name} acme",
-        )
-        command.add_argument("tenant")
-    showing = add_command(commands, "show", run_show, text="show a tenant", example="mintmark tenant show acme")
-    showing.add_argument("tenant")
-    add_json(showing)
-    _add_change(commands)
-    text = "remove a tenant with its clients, secrets and keys; all that it issued is dead"
-    removing = add_command(commands, "remove", run_remove, text=text, example="mintmark tenant remove acme --yes")
-    removing.add_argument("tenant")
-    removing.add_argument("--yes", action="store_true", help="needed: nothing brings it back")
-    text = "end a token that nobody can show: by its jti, or the first 16 hex digits of its digest"
-    example = "mintmark tenant revoke-token acme e8178cab-ffae-4d4e-95d0-35c801a20b2c"
-    revoking = add_command(commands, "revoke-token", run_revoke_token, text=text, example=example)
-    revoking.add_argument("tenant")
-    revoking.add_argument("token", metavar="NAME", help="as the audit log names it")
-    text = "end every token of a tenant at once: for a restored or imported system, or one whose tokens leaked"
-    ending = add_command(
-        commands, "invalidate-tokens", run_invalidate, text=text, example="mintmark tenant invalidate-tokens acme"
-    )
-    ending.add_argument("tenant")
 
 
 def _add_change(commands: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -49,6 +50,9 @@ BODY_TYPES: Mapping[bytes, BodyForm] = {
     b"application/json": "json",
 }
 MAX_SAID: Final = 200
+MAX_TEMPLATES: Final = 1024
+MAX_TEMPLATE_SCOPE: Final = 1024
+PLACE: Final = "\0access_token\0"
 UNSAFE: Final = re.compile(r"[^\x20\x21\x23-\x5b\x5d-\x7e]")
 """What `error_description` must not hold. RFC: 6749 section 5.2."""
 MISSING_REASONS = {"grant_type": "missing_grant_type"}
@@ -60,7 +64,7 @@ UNLISTED: Mapping[int, str] = {
 }
 """What a refusal in an unlisted form means by its status alone; with any other status, `server_error`."""
 UNAUTHORIZED = 401
-RETRY_AFTER_S = {"temporarily_unavailable": "5", "too_many_attempts": "60"}
+RETRY_AFTER_S = {"temporarily_unavailable": "5", "overloaded": "1", "too_many_attempts": "60"}
 
 
 class Dialect:
@@ -388,7 +392,7 @@ def _compile_success(definition: DialectDefinition) -> Callable[[TokenResponse],
     ]
     encode = msgspec.json.Encoder().encode
 
-    def encode_body(response: TokenResponse) -> bytes:
+    def write(response: TokenResponse) -> bytes:
         inner: dict[str, Any] = {
             name: absent if value is None else to_wire(value)
             for canonical, name, to_wire, absent in members
@@ -397,6 +401,21 @@ def _compile_success(definition: DialectDefinition) -> Callable[[TokenResponse],
         for name in reversed(success.envelope):
             inner = {name: inner}
         return encode({**success.constant, **inner} if success.constant else inner)
+
+    @lru_cache(maxsize=MAX_TEMPLATES)
+    def template(token_type: str, expires_in: int, scope: str | None) -> tuple[bytes, bytes]:
+        """Return what stands before and behind the access token. No scope holds the character that PLACE does."""
+        whole = write(TokenResponse(Secret(PLACE), token_type, expires_in, scope))
+        before, _, behind = whole.partition(encode(PLACE))
+        return before, behind
+
+    def encode_body(response: TokenResponse) -> bytes:
+        scope = response.scope
+        is_alone = response.refresh_token is None and response.id_token is None
+        if not is_alone or (scope and len(scope) > MAX_TEMPLATE_SCOPE):
+            return write(response)
+        token = encode(response.access_token.reveal())
+        return token.join(template(response.token_type, response.expires_in, scope))
 
     return encode_body
 

@@ -82,6 +82,13 @@ class Outcomes:
             correlation_id=error.correlation_id,
         )
 
+    def shed(self, headers: Mapping[bytes, bytes], route: Route) -> OAuthError:
+        """Count a request that came too late, and return what its caller is told. Not logged: there are too many."""
+        error = TemporarilyUnavailable("overloaded")
+        error.correlation_id = correlation_id_of(headers)
+        self._count_end(error, route, route.tenant, "")
+        return error
+
     def failed(self, fault: Exception, path: str, headers: Mapping[bytes, bytes], route: Route) -> OAuthError:
         """Log a fault of ours with its traceback, and return what the caller is told: an id, and not the cause."""
         away = isinstance(fault, StoreUnavailable)

@@ -55,7 +55,9 @@ class TokenEndpoint:
                 raise InvalidRequest("method_not_allowed")
             token_request = route.dialect.decode_token_request(request)
             grant_type = token_request.grant_type or ""
-            presented = await self._find_presented(token_request)
+            presented = PresentedGrant(int(self._clock()))
+            if grant_type == "refresh_token":
+                presented = await self._find_presented(token_request, presented.now)
             tenant = route.select_tenant(token_request.tenant_identifier, presented.owner)
             client = await self._authenticator.authenticate_client(
                 token_request.credentials,
@@ -72,11 +74,8 @@ class TokenEndpoint:
             self._outcomes.refused(error, request, route=route, tenant=tenant, grant_type=grant_type)
             return route.refuse(error, request.headers)
 
-    async def _find_presented(self, request: TokenRequest) -> PresentedGrant:
-        """Look up what the request shows beside credentials: a refresh token."""
-        now = int(self._clock())
-        if request.grant_type != "refresh_token":
-            return PresentedGrant(now)
+    async def _find_presented(self, request: TokenRequest, now: int) -> PresentedGrant:
+        """Look up what the request shows beside credentials."""
         return PresentedGrant(now, await self._ledger.find_refresh(request.refresh_token))
 
     async def _issue(self, grant: AccessGrant) -> TokenResponse:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from time import perf_counter
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from mintmark.endpoints.outcome import Outcomes, correlation_header
@@ -12,8 +12,9 @@ from mintmark.endpoints.route import Endpoint, Route
 from mintmark.http.probes import Probes
 from mintmark.http.proxy import ProxyTrust, peer_of
 from mintmark.http.router import Router
+from mintmark.http.shedding import Shedding
 from mintmark.metrics.meters import Observe
-from mintmark.protocol.errors import InvalidRequest, OAuthError
+from mintmark.protocol.errors import InvalidRequest, OAuthError, TemporarilyUnavailable
 from mintmark.protocol.http import HttpRequest, HttpResponse, join_headers
 
 Message = Mapping[str, Any]
@@ -25,6 +26,14 @@ Mount = tuple[str, Callable[[dict[str, Any], Receive, Send], Awaitable[None]]]
 MAX_BODY_OCTETS: Final = 64 * 1024
 MAX_DISCARDED_OCTETS: Final = 1024 * 1024
 NOT_FOUND: Final = HttpResponse(404, ((b"content-type", b"application/json"),), b'{"error":"not_found"}')
+UNAVAILABLE: Final = HttpResponse(
+    503,
+    ((b"content-type", b"application/json"), (b"retry-after", b"5")),
+    b'{"error":"temporarily_unavailable"}',
+)
+NOTHING: Final = {"unknown_path": NOT_FOUND, "temporarily_unavailable": UNAVAILABLE}
+"""What is answered where there is no tenant in whose dialect it could be."""
+OUT_OF_DATE: Final = "the database was not reached for longer than cache_max_age_s"
 TLS_REQUIRED: Final = HttpResponse(
     403,
     ((b"content-type", b"application/problem+json"),),
@@ -44,11 +53,15 @@ class Present(Protocol):
     def router(self) -> Router:
         """Where requests go; another one when the tenants have changed."""
 
-    def has_news(self) -> bool:
-        """Tell, without a read, whether there is something to take in."""
+    @property
+    def known_until(self) -> float:
+        """Until when what is in memory may be used, on the clock of `monotonic`."""
 
-    async def catch_up(self) -> None:
-        """Take in what changed."""
+    def has_news(self, now: float) -> bool:
+        """Tell, without a read, whether there is something to take in, or may be."""
+
+    async def catch_up(self, now: float) -> None:
+        """Take in what changed, if it can be read."""
 
 
 class AsgiApp:
@@ -67,6 +80,7 @@ class AsgiApp:
         outcomes: Outcomes,
         observe: Observe,
         probes: Probes,
+        shedding: Shedding,
         mounts: Sequence[Mount] = (),
     ) -> None:
         self._present = present
@@ -76,43 +90,51 @@ class AsgiApp:
         self._observe = observe
         self._probes = probes
         self._mounts = mounts
+        self._shedding = shedding
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        if self._present.has_news():
-            await self._present.catch_up()
+        began = monotonic()
+        if self._present.has_news(began):
+            await self._present.catch_up(began)
         headers = join_headers(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
         path: str = scope["path"]
         route = self._present.router.find(host, path)
         if route is not None:
-            began = perf_counter()
-            response = await self._answer(scope, headers, receive, route)
-            self._observe(perf_counter() - began, route.endpoint)
+            response = await self._answer(scope, headers, receive, route, began)
+            self._observe(monotonic() - began, route.endpoint)
             await write_response(response, send)
         elif (mounted := self._find_mount(path)) is not None:
             await self._pass_on(scope, headers, receive, send, mounted)
         else:
-            response = await self._probes.answer(path) or self._nothing_here(host, path, headers)
+            response = await self._probes.answer(path) or self._nothing_here(host, path, headers, began)
             await write_response(response, send)
 
     async def _answer(
-        self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], receive: Receive, route: Route
+        self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], receive: Receive, route: Route, began: float
     ) -> HttpResponse:
         """The boundary where our own faults become `server_error`: the cause is logged, an id is sent."""
         try:
             source = self._trust.source_of(scope, headers)
             body = await read_body(headers, receive)
             request = HttpRequest(scope["method"], scope["path"], scope["query_string"], headers, body, source)
+            if began > self._present.known_until:
+                return self._refuse(TemporarilyUnavailable("temporarily_unavailable", OUT_OF_DATE), request, route)
+            if self._shedding.is_watching and self._shedding.is_shed():
+                return route.refuse(self._outcomes.shed(headers, route), headers)
             return await self._endpoints[route.endpoint].handle(request, route)
         except OAuthError as error:
             request = HttpRequest(scope["method"], scope["path"], b"", headers, b"", peer_of(scope))
-            self._outcomes.refused(error, request, route=route)
-            return route.refuse(error, headers).with_headers(CLOSE)
+            return self._refuse(error, request, route).with_headers(CLOSE)
         except ClientGone:
             return NOT_FOUND
         except Exception as fault:
             return route.refuse(self._outcomes.failed(fault, scope["path"], headers, route), headers)
+
+    def _refuse(self, error: OAuthError, request: HttpRequest, route: Route) -> HttpResponse:
+        self._outcomes.refused(error, request, route=route)
+        return route.refuse(error, request.headers)
 
     def _find_mount(self, path: str) -> Mount | None:
         return next((one for one in self._mounts if path == one[0] or path.startswith(one[0] + "/")), None)
@@ -130,9 +152,13 @@ class AsgiApp:
         await asyncio.sleep(0)
         await mounted[1]({**scope, "client": (source, 0)}, receive, send)
 
-    def _nothing_here(self, host: str, path: str, headers: Mapping[bytes, bytes]) -> HttpResponse:
+    def _nothing_here(self, host: str, path: str, headers: Mapping[bytes, bytes], began: float) -> HttpResponse:
         dialect = self._present.router.owner_of_unknown_path(host, path)
-        answer = NOT_FOUND if dialect is None else dialect.encode_error(InvalidRequest("unknown_path"))
+        if began > self._present.known_until:
+            error: OAuthError = TemporarilyUnavailable("temporarily_unavailable")
+        else:
+            error = InvalidRequest("unknown_path")
+        answer = NOTHING[error.reason] if dialect is None else dialect.encode_error(error)
         return answer.with_headers(correlation_header(headers))
 
 

@@ -10,7 +10,7 @@ import asyncio
 import types
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from uvicorn._types import ASGIReceiveEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import (
@@ -21,8 +21,41 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+Headers = tuple[tuple[bytes, bytes], ...]
+
 FRAMING: Final = frozenset({b"connection", b"transfer-encoding"})
 """Headers that say how an answer ends: uvicorn's own `send` reads them."""
+
+
+class Arrival:
+    """Tells who waits that something has come: an `asyncio.Event` that is made only where somebody waits."""
+
+    __slots__ = ("_event", "_has_come")
+
+    def __init__(self) -> None:
+        self._has_come = False
+        self._event: asyncio.Event | None = None
+
+    def set(self) -> None:
+        """Wake who waits, and let nobody wait any more."""
+        self._has_come = True
+        if self._event is not None:
+            self._event.set()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._has_come = False
+        self._event = None
+
+    def is_set(self) -> bool:
+        """Tell whether something has come."""
+        return self._has_come
+
+    async def wait(self) -> None:
+        """Return when something has come."""
+        if not self._has_come:
+            self._event = self._event or asyncio.Event()
+            await self._event.wait()
 
 
 class Exchange(RequestResponseCycle):
@@ -50,7 +83,7 @@ class Exchange(RequestResponseCycle):
         self.on_response = protocol.on_response_complete
         self.waiting_for_100_continue = protocol.expect_100_continue
         self.keep_alive = keep_alive
-        self.message_event = asyncio.Event()
+        self.message_event = Arrival()  # type: ignore[assignment]
         self.body = bytearray()
 
     async def receive(self) -> ASGIReceiveEvent:
@@ -69,30 +102,43 @@ class Exchange(RequestResponseCycle):
             return
         self._head = None
         if head is not None:
-            if self._write_whole(head["status"], tuple(head["headers"]), message):
+            if self._write_whole(write_head(head["status"], tuple(head["headers"])), message):
                 return
             await super().send(head)
         await super().send(message)
 
-    def _write_whole(self, status: int, headers: tuple[tuple[bytes, bytes], ...], message: Mapping[str, Any]) -> bool:
+    def _write_whole(self, head: Head | None, message: Mapping[str, Any]) -> bool:
         """Write an answer of known length at once; return whether it was one that can be."""
         body: bytes = message.get("body", b"")
-        lines = write_lines(headers)
-        is_whole = (b"content-length", b"%d" % len(body)) in headers and not message.get("more_body", False)
-        is_free = self.keep_alive and not self.disconnected and not self.flow.write_paused
-        if lines is None or not is_whole or not is_free or self.scope["method"] == "HEAD":
+        if head is None or head.content_length != len(body) or message.get("more_body", False):
+            return False
+        if not self.keep_alive or self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD":
             return False
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         date = write_lines(tuple(self.default_headers)) or b""
-        self.transport.write(b"%b%b%b\r\n%b" % (STATUS_LINE[status], date, lines, body))
+        self.transport.write(b"%b%b\r\n%b" % (head.lines, date, body))
         self.message_event.set()
         self.on_response()
         return True
 
 
+class Head(NamedTuple):
+    """The head of an answer as it stands before its body, but for the date."""
+
+    lines: bytes
+    content_length: int
+
+
 @lru_cache(maxsize=1024)
-def write_lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes | None:
+def write_head(status: int, headers: Headers) -> Head | None:
+    """Return the head of an answer of known length; None: uvicorn has to write it."""
+    lines, length = write_lines(headers), dict(headers).get(b"content-length")
+    return None if lines is None or length is None else Head(STATUS_LINE[status] + lines, int(length))
+
+
+@lru_cache(maxsize=16)
+def write_lines(headers: Headers) -> bytes | None:
     """Return headers as they stand in an answer; None for those that are not plain. RFC: 9112 section 5."""
     if any(HEADER_RE.search(name) or HEADER_VALUE_RE.search(value) for name, value in headers):
         return None

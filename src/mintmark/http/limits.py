@@ -31,6 +31,8 @@ MAX_QUEUED_OCTETS: Final = 2 * 1024 * 1024
 ASGI: Final[ASGIVersions] = {"version": "3.0", "spec_version": "2.3"}
 PLAIN_PATH: Final = re.compile(rb"/[A-Za-z0-9._~/-]*")
 """A request target that is a path and nothing else."""
+FIRST_REQUEST_S: Final = 1.0
+"""At the end a new connection that has said nothing for so long is closed: no request is on its way."""
 FIELD_OVERHEAD: Final = 4
 """A colon, a space and a line's end: what a header costs beside its name and value."""
 
@@ -60,7 +62,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection. `sending_since` is the loop's time at which an unfinished request began, or None.
 
     `unread_since` is when the caller was first seen to leave its answers unread, or a closed connection open;
-    `idle_since` when the last answer was whole.
+    `idle_since` when the last answer was whole. `is_ending`: the next answer is the last one here, and says so.
     """
 
     def __init__(self, *arguments: Any, capacity: Capacity, **named: Any) -> None:
@@ -75,6 +77,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.sending_since: float | None = None
         self.unread_since: float | None = None
         self.idle_since: float | None = None
+        self.is_ending = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is a slow sender too."""
@@ -133,7 +136,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _open_exchange(self) -> Exchange:
         version = self.parser.get_http_version()
-        keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        keep_alive = version != "1.0" and self.parser.should_keep_alive() and not self.is_ending
         return Exchange(self, self._describe_request(version), keep_alive=keep_alive)
 
     def _describe_request(self, version: str) -> HTTPScope:
@@ -237,6 +240,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
         else:
             self.idle_since = self.loop.time()
+
+    def announce_end(self) -> None:
+        """Make the answer in hand, or else the next one, the last, which says so. RFC: 9112 section 9.6."""
+        self.is_ending = True
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def close_if_idle(self, now: float) -> None:
+        """Close the connection if nothing of a request is here; one that was just opened will have one on its way.
+
+        Args:
+            now: the loop's time.
+        """
+        earlier: RequestResponseCycle | None = self.cycle  # None until the first request
+        is_silent = earlier is None and self._request_octets == 0 and self.sending_since is not None
+        if self.idle_since is not None or (is_silent and now - (self.sending_since or now) > FIRST_REQUEST_S):
+            self.transport.close()
 
     def resume_writing(self) -> None:
         """The caller reads again, however slowly."""

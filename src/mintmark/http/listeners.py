@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
+import struct
+from array import array
+from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from mintmark.protocol.errors import SettingsError
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# Linux's; Python names neither.
+SO_ATTACH_FILTER: Final = 26
+SO_DETACH_FILTER: Final = 27
+DROP_SYN: Final = (
+    (0x30, 0, 0, 13),  # load the octet of TCP's flags
+    (0x54, 0, 0, 0x12),  # leave SYN and ACK of it
+    (0x15, 0, 1, 0x02),  # is it SYN alone, which opens a connection?
+    (0x06, 0, 0, 0),  # then drop the packet
+    (0x06, 0, 0, 0xFFFFFFFF),  # else take it whole
+)
+"""A program for the kernel's packet filter: code, jump if true, jump if false, value."""
 
 
 class Listener(NamedTuple):
@@ -109,6 +126,32 @@ def _bind(listener: Listener, family: int, address: tuple[object, ...], *, share
         bound.close()
         raise SettingsError(f"{listener.setting}: {listener.url}: {error.strerror}") from error
     return bound
+
+
+def refuse_newcomers(listening: socket.socket) -> None:
+    """Let no new connection into the queue, while those that are being opened still get there.
+
+    The kernel answers nothing meanwhile: a caller asks again after a second, and finds the socket closed.
+    """
+    program = array("B", b"".join(struct.pack("HBBI", *step) for step in DROP_SYN))
+    described = struct.pack("HP", len(DROP_SYN), program.buffer_info()[0])
+    # Where there is no such filter, connections that come between the last look and the close are reset.
+    with suppress(OSError):
+        listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, described)
+
+
+def take_newcomers(listening: socket.socket) -> None:
+    """Undo `refuse_newcomers`: a worker that was stopped alone leaves its socket to the next one."""
+    with suppress(OSError):
+        listening.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+
+
+def wait_in_queue(listening: Sequence[socket.socket]) -> bool:
+    """Tell whether connections wait to be accepted."""
+    queues = select.poll()
+    for one in listening:
+        queues.register(one, select.POLLIN)
+    return bool(queues.poll(0))
 
 
 def load_tls(certificate: Path | None, private_key: Path | None) -> ssl.SSLContext:

@@ -26,16 +26,17 @@ RunWorker = Callable[[int, int | None], int]
 
 
 class Supervisor:
-    """Runs workers until a stop signal; the workers then have `grace_s` seconds to finish.
+    """Runs workers until a stop signal; the workers then have `grace_s` seconds to finish, and `let_go` is called.
 
     Nothing is ever written to the lifeline: only this process holds its writing end, so that the workers read its end
     when this process ends, by whatever cause.
     """
 
-    def __init__(self, run_worker: RunWorker, count: int, grace_s: float) -> None:
+    def __init__(self, run_worker: RunWorker, count: int, *, grace_s: float, let_go: Callable[[], None]) -> None:
         self._run_worker = run_worker
         self._count = count
         self._grace_s = grace_s
+        self._let_go = let_go
         self._numbers: dict[int, int] = {}
         self._is_stopping = False
         self._has_restarted = False
@@ -112,6 +113,7 @@ class Supervisor:
         """Pass the signal on; when the grace has run out, an alarm kills who is left."""
         self._is_stopping = True
         self._tell(signal.SIGTERM)
+        self._let_go()
         signal.signal(signal.SIGALRM, lambda *_: self._tell(signal.SIGKILL))
         signal.setitimer(signal.ITIMER_REAL, self._grace_s + 1.0)
 

@@ -53,6 +53,19 @@ REQUEST: Final = Family(
     ("endpoint",),
     SECONDS,
 )
+CALLS: Final = Family(
+    "mintmark_management_calls_total",
+    "counter",
+    "Calls of the management APIs, by what became of them.",
+    ("api", "tenant", "operation", "outcome"),
+)
+CALL: Final = Family(
+    "mintmark_management_call_duration_seconds",
+    "histogram",
+    "Time that calls of the management APIs took.",
+    ("api", "operation"),
+    SECONDS,
+)
 BATCH: Final = Family("mintmark_commit_batch_writes", "histogram", "Writes that one group commit held.", (), BATCHES)
 COMMIT: Final = Family(
     "mintmark_commit_duration_seconds", "histogram", "Time of one group commit, its sync to disk included.", (), SECONDS
@@ -75,6 +88,11 @@ EXPIRING_SECRETS: Final = Family("mintmark_expiring_secrets", "gauge", "Client s
 TENANTS: Final = Family("mintmark_tenants", "gauge", "Tenants that are loaded, suspended ones included.")
 PURGED: Final = Family("mintmark_purged_rows_total", "counter", "Expired rows of tokens removed.")
 LEADER: Final = Family("mintmark_leader", "gauge", "1 where a worker of this server leads, else 0.")
+AUDIT_BROKEN: Final = Family(
+    "mintmark_audit_broken",
+    "gauge",
+    "1 where the audit log does not go on from its sealed head, as the leader sees it.",
+)
 WORKERS: Final = Family("mintmark_workers", "gauge", "Workers whose event loop turned within the last ten seconds.")
 WORKER_STARTS: Final = Family(
     "mintmark_worker_starts_total", "counter", "Starts of worker processes, the first ones included."
@@ -99,6 +117,8 @@ FAMILIES: Final[tuple[Family, ...]] = (
     REFUSED,
     OTHERS_REFUSED,
     REQUEST,
+    CALLS,
+    CALL,
     BATCH,
     COMMIT,
     WAITING,
@@ -110,6 +130,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     TENANTS,
     PURGED,
     LEADER,
+    AUDIT_BROKEN,
     WORKERS,
     WORKER_STARTS,
     DATABASE_SIZE,

@@ -198,6 +198,7 @@ REASONS: Final[dict[str, ReasonRow]] = {
     "unsupported_response_type": ReasonRow(UnsupportedResponseType, "This server has no authorization endpoint grant."),
     "server_error": ReasonRow(ServerError, "The server met an unexpected condition.", 500),
     "temporarily_unavailable": ReasonRow(TemporarilyUnavailable, "The server is not available, try later.", 503),
+    "overloaded": ReasonRow(TemporarilyUnavailable, "The server is not available, try later.", 503),
     "too_many_attempts": ReasonRow(TemporarilyUnavailable, "Too many failed attempts, try again later.", 429),
 }
 """The closed list. A dialect's error rows are keyed by these; a reason without a row falls back to its code's."""

@@ -10,16 +10,16 @@ import asyncio
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from itertools import chain
 from typing import Any, Final, TypeVar, cast
 
-from msgspec.structs import astuple
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
+from mintmark.store.bounds import Bounds
 from mintmark.store.faults import is_passing, read_fault
 from mintmark.store.prepared import PreparedInsert
 from mintmark.store.records import TokenRecord
@@ -34,14 +34,11 @@ Measure = Callable[[Callable[[], list[object]], int], list[object]]
 
 MAX_ROWS: Final = 400
 """Rows of one statement, and about the rows of one batch. 3600 values; SQLite takes at least 32766."""
-MAX_WAITING: Final = 10_000
-"""Jobs that may wait. Behind so many the answer would come too late to be of use."""
-MAX_WAIT_S: Final = 10.0
 MAX_TRIES: Final = 5
 """Of a batch that other nodes stand in the way of, as no more than chance would have it."""
 CLOSE_WAIT_S: Final = 30.0
 
-ADD_TOKENS: Final = PreparedInsert(insert(TOKEN))
+ADD_TOKENS: Final = PreparedInsert(TOKEN)
 
 
 class Job:
@@ -84,9 +81,11 @@ class Outcome:
 class GroupCommit:
     """The writer of a process: a thread, its session and a bounded queue. All writes pass here."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, bounds: Bounds) -> None:
         """Start the writer, which owns the session from now on."""
         self._session = session
+        self._bounds = bounds
+        self._begun_at: float | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._claiming = threading.Lock()
         self._process = os.getpid()
@@ -141,7 +140,7 @@ class GroupCommit:
 
     async def _submit(self, job: Job) -> object:
         self._check_usable()
-        expiry = job.loop.call_later(MAX_WAIT_S, self._give_up, job)
+        expiry = job.loop.call_later(self._bounds.wait_s, self._give_up, job)
         self._queue.put(job)
         try:
             return await job.future
@@ -155,8 +154,11 @@ class GroupCommit:
             raise StoreUnavailable("the store is closed")
         if not self._thread.is_alive():
             raise StoreUnavailable("the thread that writes has ended")
-        if self._queue.qsize() >= MAX_WAITING:
+        if self._queue.qsize() >= self._bounds.writes_waiting:
             raise StoreUnavailable("too many writes are waiting")
+        begun_at = self._begun_at
+        if begun_at is not None and time.monotonic() - begun_at > self._bounds.slow_after_s:
+            raise StoreUnavailable("the database is slow; nobody waits behind those who wait already")
 
     def _give_up(self, job: Job) -> None:
         """Refuse a job that has waited too long, if the writer has not begun it or has ended; now it never will."""
@@ -178,12 +180,15 @@ class GroupCommit:
         try:
             with self._session.waited():
                 batch = self._claim(self._gather(first))
+                self._begun_at = time.monotonic()
                 outcomes = self._settle(batch)
                 # Before the callers are told: what they do next finds every process told.
                 self._session.tell()
                 return outcomes
         except Exception as error:  # the thread must outlive it, or nothing would be written any more
             return [Outcome(job, None, read_failure(error)) for job in batch]
+        finally:
+            self._begun_at = None
 
     def _gather(self, first: Job) -> Iterable[Job]:
         yield first
@@ -241,8 +246,7 @@ class GroupCommit:
 def add_tokens(connection: Connection, rows: Sequence[TokenRecord]) -> None:
     """Insert tokens, in statements of up to MAX_ROWS rows. Raises: DBAPIError."""
     for start in range(0, len(rows), MAX_ROWS):
-        chunk = rows[start : start + MAX_ROWS]
-        ADD_TOKENS.run(connection, len(chunk), tuple(chain.from_iterable(map(astuple, chunk))))
+        ADD_TOKENS.run(connection, rows[start : start + MAX_ROWS])
 
 
 def read_error(error: Exception) -> Exception:

@@ -1,7 +1,8 @@
 """The audit log's chain: each record holds the hash of the one before, none can be changed or left out unseen.
 
-A hash is SHA-256 over a JSON array, without white space, of the record's members in their order and of the previous
-hash in hex. Appending happens inside the transaction of what is recorded, when nobody else appends.
+A hash is SHA-256 over a JSON array, without white space, of the record's members in their order, with the digest of the
+body in the place of the body, and of the previous hash, both in hex. So a body can go and the chain stands. Appending
+happens inside the transaction of what is recorded, when nobody else appends.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from sqlalchemy import Connection, func, insert, select
 
-from mintmark.store.prepared import Prepared
+from mintmark.store.prepared import Prepared, change
 from mintmark.store.records import Act, AuditRecord
 from mintmark.store.tables import AUDIT_CHECKPOINT, AUDIT_RECORD
 
@@ -46,8 +47,13 @@ class Draft(NamedTuple):
 
 def hash_record(record: AuditRecord) -> bytes:
     """Return the hash that a record of these members has."""
-    *members, previous, _ = msgspec.structs.astuple(record)
-    return sha256(_ENCODE([*members, previous.hex()])).digest()
+    *members, _body, body_digest, previous, _hash = msgspec.structs.astuple(record)
+    return sha256(_ENCODE([*members, body_digest.hex(), previous.hex()])).digest()
+
+
+def digest_body(body: str) -> bytes:
+    """Return what the hash of a record covers of its body."""
+    return sha256(body.encode()).digest()
 
 
 def append(connection: Connection, drafts: Sequence[Draft]) -> None:
@@ -60,11 +66,12 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> None:
         previous = record.hash
         rows.append(msgspec.structs.asdict(record))
     if rows:
-        connection.execute(ADD, rows)
+        change(connection, ADD, *rows)
 
 
 def link(draft: Draft, seq: int, previous: bytes) -> AuditRecord:
     """Give a record its place in the chain."""
+    body = _ENCODE(draft.body)
     open_end = AuditRecord(
         seq=seq,
         at=draft.act.at,
@@ -75,7 +82,8 @@ def link(draft: Draft, seq: int, previous: bytes) -> AuditRecord:
         source=draft.act.source,
         token=draft.act.token,
         correlation_id=draft.act.correlation_id,
-        body=_ENCODE(draft.body).decode(),
+        body=body.decode(),
+        body_digest=sha256(body).digest(),
         previous=previous,
         hash=b"",
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -15,7 +15,7 @@ from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.client_secrets import erase_expired, read_expiring, write_used
 from mintmark.store.deployment import new_generation
 from mintmark.store.json_text import read_names, read_object, write_json
-from mintmark.store.prepared import Prepared
+from mintmark.store.prepared import Prepared, change
 from mintmark.store.reading import Reader
 from mintmark.store.records import ClientRecord, SecretPlace, SecretRecord
 from mintmark.store.tables import CLIENT, CLIENT_SECRET, REUSE_SLOT
@@ -48,6 +48,7 @@ FIND: Final = Prepared(
     .where(*IS_CLIENT)
     .order_by(*NEWEST_FIRST)
 )
+FIND_STATE: Final = Prepared(select(CLIENT.c.version, CLIENT.c.generation).where(*IS_CLIENT))
 ON_PAGE: Final = (
     select(CLIENT)
     .where(CLIENT.c.tenant_id == bindparam("of_tenant"), CLIENT.c.client_id > bindparam("after"))
@@ -139,6 +140,10 @@ class SqlClients:
         """Return the client with its secrets, newest first, or None. Raises: StoreUnavailable."""
         return await self._reader.run(read_client, tenant_id, client_id)
 
+    async def find_state(self, tenant_id: str, client_id: str) -> tuple[int, int] | None:
+        """Return what is another after every change of the client, or None. Raises: StoreUnavailable."""
+        return await self._reader.run(read_state, tenant_id, client_id)
+
     async def page(self, tenant_id: str, after: str, limit: int) -> list[ClientRecord]:
         """Return up to `limit` clients whose id sorts after `after`, by id. Raises: StoreUnavailable."""
         return await self._reader.run(read_page, tenant_id, after, limit)
@@ -161,7 +166,7 @@ class SqlClients:
         Raises: NotFound, StaleVersion, StoreUnavailable.
         """
         work = partial(change_client, named=Named(tenant_id, client_id, if_version), changes=changes, bump=bump)
-        return await self._writing.change(work, about(tenant_id, client_id))
+        return await self._writing.change(work, about(tenant_id, client_id)._replace(show_result=show))
 
     async def bump_generation(self, tenant_id: str, client_id: str) -> None:
         """Give the client a new generation. Raises: NotFound, StoreUnavailable."""
@@ -263,14 +268,14 @@ def read_grid(connection: Connection, tenant_id: str, offset: int, limit: int) -
 
 def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) -> None:
     """Insert clients and their secrets. Raises: DBAPIError."""
-    connection.execute(ADD, [client_values(client) for client in clients])
+    change(connection, ADD, *(client_values(client) for client in clients))
     secrets = [
         {**secret_values(secret), "number": number}
         for client in clients
         for number, secret in enumerate(reversed(client.secrets), 1)
     ]
     if secrets:
-        connection.execute(ADD_SECRET, secrets)
+        change(connection, ADD_SECRET, *secrets)
 
 
 def change_client(
@@ -281,16 +286,16 @@ def change_client(
     values = {name: CHANGEABLE[name](value) for name, value in changes.items()}
     if bump:
         values["generation"] = new_generation()
-    connection.execute(CHANGE, {**values, **named.parameters})
-    return require_client(connection, named)
+    change(connection, CHANGE, {**values, **named.parameters})
+    return cast(ClientRecord, read_client(connection, named.tenant_id, named.client_id))
 
 
 def erase_client(connection: Connection, *, named: Named) -> None:
     """Delete the client; its secrets go with it. Raises: NotFound, StaleVersion, DBAPIError."""
     require_version(connection, named)
-    connection.execute(REMOVE, named.parameters)
-    # A later client of the same id has a later generation, and so other slots: these would never be read again.
-    connection.execute(REMOVE_SLOTS, named.parameters)
+    change(connection, REMOVE, named.parameters)
+    # A later client of the same id has another generation, and so other slots: these would never be read again.
+    change(connection, REMOVE_SLOTS, named.parameters)
 
 
 def erase_some(connection: Connection, *, tenant_id: str, limit: int) -> int:
@@ -304,7 +309,7 @@ def write_next_secret(
     """Insert the secret, let the others expire and delete some. Raises: NotFound, StaleVersion, DBAPIError."""
     change_client(connection, named=named, changes={})
     for secret_id in without:
-        connection.execute(REMOVE_SECRET, {**named.parameters, "of_secret": secret_id})
+        change(connection, REMOVE_SECRET, {**named.parameters, "of_secret": secret_id})
     if others_expire_at is not None:
         connection.execute(EXPIRE_SECRETS, {**named.parameters, "at_latest": others_expire_at})
     write_secret(connection, secret=secret)
@@ -313,36 +318,36 @@ def write_next_secret(
 def write_secret(connection: Connection, *, secret: SecretRecord) -> None:
     """Insert the secret as the client's newest. Raises: DBAPIError."""
     number = connection.execute(NEXT_NUMBER, Named(secret.tenant_id, secret.client_id).parameters).scalar_one()
-    connection.execute(ADD_SECRET, {**secret_values(secret), "number": number})
+    change(connection, ADD_SECRET, {**secret_values(secret), "number": number})
 
 
 def rewrite_secrets(connection: Connection, *, named: Named, secret: SecretRecord, bump: bool) -> None:
     """Delete the client's secrets and insert this one. Raises: NotFound, StaleVersion, DBAPIError."""
     change_client(connection, named=named, changes={}, bump=bump)
-    connection.execute(REMOVE_SECRETS, named.parameters)
+    change(connection, REMOVE_SECRETS, named.parameters)
     write_secret(connection, secret=secret)
 
 
 def erase_secret(connection: Connection, *, named: Named, secret_id: str) -> None:
     """Delete the secret. Raises: NotFound, StaleVersion, DBAPIError."""
     change_client(connection, named=named, changes={})
-    if connection.execute(REMOVE_SECRET, {**named.parameters, "of_secret": secret_id}).rowcount == 0:
+    if change(connection, REMOVE_SECRET, {**named.parameters, "of_secret": secret_id}) == 0:
         raise NotFound(f"no secret {secret_id} of client {named.client_id}")
 
 
 def require_version(connection: Connection, named: Named) -> None:
     """Make sure that the client is there, and of that version where one is named. Raises: NotFound, StaleVersion."""
-    version = require_client(connection, named).version
-    if named.if_version is not None and version != named.if_version:
-        raise StaleVersion(f"client {named.client_id} is of version {version}")
-
-
-def require_client(connection: Connection, named: Named) -> ClientRecord:
-    """Return the client. Raises: NotFound, DBAPIError."""
-    found = read_client(connection, named.tenant_id, named.client_id)
-    if found is None:
+    state = read_state(connection, named.tenant_id, named.client_id)
+    if state is None:
         raise NotFound(f"no client {named.client_id} in tenant {named.tenant_id}")
-    return found
+    if named.if_version is not None and state[0] != named.if_version:
+        raise StaleVersion(f"client {named.client_id} is of version {state[0]}")
+
+
+def read_state(connection: Connection, tenant_id: str, client_id: str) -> tuple[int, int] | None:
+    """Return the client's version and generation, or None. Raises: DBAPIError."""
+    rows = FIND_STATE.rows(connection, tenant_id, client_id)
+    return tuple(rows[0]) if rows else None
 
 
 def about(tenant_id: str, client_id: str) -> Subject:
@@ -353,10 +358,13 @@ def about(tenant_id: str, client_id: str) -> Subject:
 def show_client(connection: Connection, *, tenant_id: str, client_id: str) -> Shown | None:
     """Return what the audit log says of a client, without hashes, or None. Raises: DBAPIError."""
     found = read_client(connection, tenant_id, client_id)
-    if found is None:
-        return None
-    secrets = [{name: getattr(secret, name) for name in SHOWN_OF_SECRET} for secret in found.secrets]
-    return {**msgspec.structs.asdict(found), "secrets": secrets}
+    return None if found is None else show(found)
+
+
+def show(client: ClientRecord) -> Shown:
+    """Return what the audit log says of a client, without hashes."""
+    secrets = [{name: getattr(secret, name) for name in SHOWN_OF_SECRET} for secret in client.secrets]
+    return {**msgspec.structs.asdict(client), "secrets": secrets}
 
 
 def client_values(client: ClientRecord) -> dict[str, object]:

@@ -24,10 +24,11 @@ ADD_FACT: Final = insert(DEPLOYMENT_FACT)
 class SqlDeployment:
     """Implements `interface.DeploymentStore`."""
 
-    def __init__(self, reader: Reader, writing: Writing, bell: Bell) -> None:
+    def __init__(self, reader: Reader, writing: Writing, bell: Bell, watch: Reader) -> None:
         self._reader = reader
         self._writing = writing
         self._bell = bell
+        self._watch = watch
 
     async def find_fact(self, name: str) -> str | None:
         """Return a fact, or None. Raises: StoreUnavailable."""
@@ -48,6 +49,10 @@ class SqlDeployment:
     async def revisions(self) -> tuple[int, int]:
         """Return the revision, and what it was at the last change of a tenant or key. Raises: StoreUnavailable."""
         return await self._reader.run(read_revisions)
+
+    async def look(self) -> tuple[int, int]:
+        """Return the revisions, soon or not at all. Raises: StoreUnavailable."""
+        return await self._watch.run(read_revisions)
 
     def sign_of_change(self) -> bytes:
         """Return what is another after every registered change, without a read."""

@@ -15,6 +15,7 @@ from mintmark.store.events import EventRecord
 from mintmark.store.records import (
     Act,
     AuditCheckpoint,
+    AuditLink,
     AuditPage,
     AuditRecord,
     AuditSearch,
@@ -42,6 +43,9 @@ class TenantStore(Protocol):
 
     async def find(self, tenant_id: str) -> TenantRecord | None:
         """Return the tenant, or None."""
+
+    async def find_identifier(self, identifier: str) -> TenantRecord | None:
+        """Return the tenant that messages name so, or None."""
 
     async def list(self) -> list[TenantRecord]:
         """Return all tenants, by id."""
@@ -85,6 +89,9 @@ class ClientStore(Protocol):
 
     async def find(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return the client with its secrets, newest first, or None."""
+
+    async def find_state(self, tenant_id: str, client_id: str) -> tuple[int, int] | None:
+        """Return what is another after every change of the client (its version and generation), or None."""
 
     async def page(self, tenant_id: str, after: str, limit: int) -> list[ClientRecord]:
         """Return up to `limit` clients whose id sorts after `after` ("" from the start), by id, with their secrets."""
@@ -175,6 +182,9 @@ class SiteStore(Protocol):
     async def find(self, tenant_id: str, site_id: str) -> SiteRecord | None:
         """Return the site, or None."""
 
+    async def count(self, tenant_id: str) -> int:
+        """Return how many sites a tenant has."""
+
     async def page(
         self, tenant_id: str, *, only: Collection[str] | None, containing: str, offset: int, limit: int
     ) -> tuple[int, list[SiteRecord]]:
@@ -185,16 +195,14 @@ class SiteStore(Protocol):
             containing: a text that the name holds, in whatever case; empty: any.
         """
 
-    async def change(self, tenant_id: str, changes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write for each site the fields that are named for it, all or none.
+    async def change(self, tenant_id: str, site_id: str, changes: Mapping[str, Any]) -> None:
+        """Write the named fields; `details` adds to those that are there.
 
-        What is not named stays; `details` adds to those that are there.
-
-        Raises: NotFound (a site), AlreadyExists (a name).
+        Raises: NotFound, AlreadyExists (a name within the tenant).
         """
 
-    async def remove(self, tenant_id: str, site_ids: Collection[str]) -> None:
-        """Remove sites, all or none. Raises: NotFound (a site)."""
+    async def remove(self, tenant_id: str, site_id: str) -> None:
+        """Remove a site. Raises: NotFound."""
 
 
 class KeyStore(Protocol):
@@ -331,6 +339,12 @@ class DeploymentStore(Protocol):
     async def revisions(self) -> tuple[int, int]:
         """Return the revision, and what it was at the last change of a tenant or key."""
 
+    async def look(self) -> tuple[int, int]:
+        """Return the revisions as they are from now on, or fail soon: also where the network swallows all.
+
+        Once the database was away, or its place taken by another, it fails once at least.
+        """
+
     def sign_of_change(self) -> bytes:
         """Return what is another after such a change has returned, in every process; it costs no read.
 
@@ -357,23 +371,35 @@ class AuditStore(Protocol):
     async def head(self) -> tuple[int, bytes]:
         """Return the place and hash of the last record, also when it is removed; 0 and zeros before the first."""
 
-    async def oldest(self, limit: int) -> list[tuple[int, int, bytes]]:
-        """Return place, moment and hash of up to `limit` records, oldest first."""
-
     async def checkpoints(self) -> list[AuditCheckpoint]:
         """Return the checkpoints, oldest first."""
 
     async def last_checkpoint(self) -> AuditCheckpoint | None:
         """Return the newest checkpoint, or None."""
 
-    async def links(self, seq: int, limit: int) -> list[tuple[int, bytes, bytes]]:
-        """Return place, previous hash and hash of up to `limit` records behind `seq`, oldest first."""
+    async def links(self, seq: int, limit: int) -> list[AuditLink]:
+        """Return how up to `limit` records behind `seq` are chained, oldest first."""
 
     async def add_checkpoint(self, checkpoint: AuditCheckpoint, facts: Mapping[str, str] = {}) -> None:
         """Keep a checkpoint, in the place of one for the same record, and facts, in one transaction."""
 
+    async def accept(
+        self, shown: Mapping[str, Any], checkpoint: AuditCheckpoint, *, without: Sequence[int], facts: Mapping[str, str]
+    ) -> None:
+        """Keep a checkpoint and facts, and remove the checkpoints of these records, in one transaction.
+
+        Args:
+            shown: what the record of it says, JSON.
+        """
+
     async def purge(self, anchor: AuditCheckpoint) -> None:
         """Remove the records and checkpoints up to the anchor's, and keep the anchor, in one transaction."""
+
+    async def purge_bodies(self, after: int, up_to: int, facts: Mapping[str, str]) -> int:
+        """Remove the bodies of events behind `after` up to `up_to`, and write facts, in one transaction.
+
+        Returns: how many went.
+        """
 
 
 class Upkeep(Protocol):
@@ -388,9 +414,10 @@ class Upkeep(Protocol):
     async def purge(self, now: int, limit: int) -> int:
         """Remove up to `limit` rows whose `expires_at` is `now` or earlier.
 
-        They are tokens, what is kept of JWTs, and answers kept for an idempotency key.
+        They are tokens, what is kept of JWTs, and answers kept for an idempotency key. Where tokens lie together by
+        their expiry, those of one lot go at once when all have expired, and not before.
 
-        Returns: how many rows are gone, a token and its slot being one.
+        Returns: how many rows are gone, a token and its slot being one; of a lot, about how many.
         """
 
     async def reclaim(self, pages: int, *, keep: int = 0, keep_share: float = 0.0) -> int:
@@ -465,19 +492,17 @@ class Store(Protocol):
         """
 
     def unsynced(self) -> Store:
-        """Return a view whose changes are seen by all when they return, but survive a loss of power only after `sync`.
+        """Return a view whose changes are seen by all when they return; the next synced change takes them to the disk.
 
-        For many changes with one answer: it may be given after `sync`.
+        For what may be lost with the power.
         """
 
     def together(self) -> AbstractAsyncContextManager[Store]:
         """Return a view for a block, whose changes are one transaction: all there at its end, or none where it raises.
 
         The view reads what it has written. Nobody else writes meanwhile: its time is bounded to a few seconds.
+        Of such a view it gives a part of that transaction, which is undone by itself where the block raises.
         """
-
-    async def sync(self) -> None:
-        """Return when all that was written before, by any view and any process, is on disk."""
 
     async def close(self) -> None:
         """Finish what is in hand and let go of the database."""

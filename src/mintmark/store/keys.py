@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mintmark.protocol.errors import NotFound
 from mintmark.store.json_text import read_object, write_json
+from mintmark.store.prepared import Prepared, change
 from mintmark.store.reading import Reader
 from mintmark.store.records import KeyRecord
 from mintmark.store.tables import SIGNING_KEY
@@ -16,9 +18,12 @@ from mintmark.store.writing import Shown, Subject, Writing
 
 ADD: Final = insert(SIGNING_KEY)
 LIST: Final = select(SIGNING_KEY).order_by(SIGNING_KEY.c.created_at, SIGNING_KEY.c.tenant_id, SIGNING_KEY.c.kid)
-LIST_OF_TENANT: Final = LIST.where(SIGNING_KEY.c.tenant_id == bindparam("of_tenant"))
+LIST_ALL: Final = Prepared(LIST)
+LIST_OF_TENANT: Final = Prepared(LIST.where(SIGNING_KEY.c.tenant_id == bindparam("of_tenant")))
+# Its fields are the statements' columns, which a type checker cannot know.
+KeyRow: Final[Any] = namedtuple("KeyRow", [one.name for one in LIST.selected_columns])  # type: ignore[misc]
 IS_KEY: Final = (SIGNING_KEY.c.tenant_id == bindparam("of_tenant"), SIGNING_KEY.c.kid == bindparam("of_kid"))
-FIND: Final = select(SIGNING_KEY).where(*IS_KEY)
+FIND: Final = Prepared(select(SIGNING_KEY).where(*IS_KEY))
 REPLACE: Final = update(SIGNING_KEY).where(*IS_KEY)
 REMOVE: Final = delete(SIGNING_KEY).where(*IS_KEY)
 SHOWN: Final = ("kid", "use", "alg", "active_from", "created_at", "revoked_at")
@@ -39,8 +44,8 @@ class SqlKeys:
     async def list(self, tenant_id: str | None = None) -> list[KeyRecord]:
         """Return the keys of one tenant, or of all, oldest first. Raises: StoreUnavailable."""
         if tenant_id is None:
-            return await self._reader.run(read_keys, LIST, {})
-        return await self._reader.run(read_keys, LIST_OF_TENANT, {"of_tenant": tenant_id})
+            return await self._reader.run(read_keys, LIST_ALL)
+        return await self._reader.run(read_keys, LIST_OF_TENANT, tenant_id)
 
     async def replace(self, key: KeyRecord, *, successor: KeyRecord | None = None) -> None:
         """Write the key's new form, and with it add its successor. Raises: NotFound, StoreUnavailable."""
@@ -54,22 +59,20 @@ class SqlKeys:
         await self._writing.change(partial(erase_key, tenant_id=tenant_id, kid=kid), about(tenant_id, kid))
 
 
-def read_keys(
-    connection: Connection, statement: Select[*tuple[Any, ...]], parameters: dict[str, str]
-) -> list[KeyRecord]:
+def read_keys(connection: Connection, statement: Prepared, *values: str) -> list[KeyRecord]:
     """Return the keys that the statement finds. Raises: DBAPIError."""
-    return [key_from_row(row) for row in connection.execute(statement, parameters).all()]
+    return [key_from_row(KeyRow._make(row)) for row in statement.rows(connection, *values)]
 
 
 def write_key(connection: Connection, *, key: KeyRecord) -> None:
     """Insert the key. Raises: DBAPIError."""
-    connection.execute(ADD, key_values(key))
+    change(connection, ADD, key_values(key))
 
 
 def rewrite_key(connection: Connection, *, key: KeyRecord, successor: KeyRecord | None) -> None:
     """Update the key, and insert its successor. Raises: NotFound, DBAPIError."""
     parameters = {**key_values(key), "of_tenant": key.tenant_id, "of_kid": key.kid}
-    if connection.execute(REPLACE, parameters).rowcount == 0:
+    if change(connection, REPLACE, parameters) == 0:
         raise NotFound(f"no key {key.kid} in tenant {key.tenant_id}")
     if successor is not None:
         write_key(connection, key=successor)
@@ -77,7 +80,7 @@ def rewrite_key(connection: Connection, *, key: KeyRecord, successor: KeyRecord 
 
 def erase_key(connection: Connection, *, tenant_id: str, kid: str) -> None:
     """Delete the key. Raises: NotFound, DBAPIError."""
-    if connection.execute(REMOVE, {"of_tenant": tenant_id, "of_kid": kid}).rowcount == 0:
+    if change(connection, REMOVE, {"of_tenant": tenant_id, "of_kid": kid}) == 0:
         raise NotFound(f"no key {kid} in tenant {tenant_id}")
 
 
@@ -88,8 +91,8 @@ def about(tenant_id: str, kid: str) -> Subject:
 
 def show_key(connection: Connection, *, tenant_id: str, kid: str) -> Shown | None:
     """Return what the audit log says of a key, neither of its halves, or None. Raises: DBAPIError."""
-    row = connection.execute(FIND, {"of_tenant": tenant_id, "of_kid": kid}).one_or_none()
-    return None if row is None else {name: getattr(row, name) for name in SHOWN}
+    found = read_keys(connection, FIND, tenant_id, kid)
+    return {name: getattr(found[0], name) for name in SHOWN} if found else None
 
 
 def key_values(key: KeyRecord) -> dict[str, object]:
@@ -107,7 +110,7 @@ def key_values(key: KeyRecord) -> dict[str, object]:
     }
 
 
-def key_from_row(row: Row[*tuple[Any, ...]]) -> KeyRecord:
+def key_from_row(row: Any) -> KeyRecord:
     """Return the key that a row of `signing_key` holds."""
     return KeyRecord(
         kid=row.kid,

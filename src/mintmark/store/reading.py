@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -73,6 +74,24 @@ class InlineReader:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+class FileReader(InlineReader):
+    """The same as long as the file at `path` is the one that was opened: SQLite reads on in one that is gone."""
+
+    def __init__(self, connection: Connection, path: Path) -> None:
+        super().__init__(connection)
+        self._path = path
+        self._opened = path.stat().st_ino
+
+    def _run(self, read: Callable[[Connection], Result]) -> Result:
+        try:
+            is_there = self._path.stat().st_ino == self._opened
+        except OSError as error:
+            raise StoreUnavailable(f"{self._path}: {error.strerror}") from error
+        if not is_there:
+            raise StoreUnavailable(f"{self._path}: another file is in the place of the one that was opened")
+        return super()._run(read)
 
 
 class ThreadReader(InlineReader):

@@ -240,8 +240,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str = ""
 
 
-class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One link of the audit log."""
+class AuditMembers(msgspec.Struct, frozen=True, kw_only=True):
+    """What a record of the audit log says besides its body."""
 
     seq: int
     """1, 2, 3 ... without a gap."""
@@ -254,11 +254,27 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     token: str
     correlation_id: str
+
+
+class AuditRecord(AuditMembers, frozen=True, kw_only=True):
+    """One link of the audit log."""
+
     body: str
-    """JSON: `before` and `after` of a change, or the `entries` of many events."""
+    """JSON: `before` and `after` of a change, or the `entries` of many events. Empty: removed for its age."""
+    body_digest: bytes
+    """SHA-256 over the body."""
     previous: bytes
     hash: bytes
-    """SHA-256 over all of the above; see `store.chain`."""
+    """SHA-256 over all of the above but the body; see `store.chain`."""
+
+
+class AuditLink(NamedTuple):
+    """A record as far as the chain needs it."""
+
+    seq: int
+    at: int
+    previous: bytes
+    hash: bytes
 
 
 class AuditSearch(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from sqlalchemy import Connection
 
 from mintmark.protocol.errors import StoreError
-from mintmark.store.deployment import read_fact
+from mintmark.store.deployment import read_fact, write_fact
 from mintmark.store.faults import store_faults
 from mintmark.store.migrations import HEAD, REVISIONS
 from mintmark.store.sqlite import (
@@ -26,16 +26,24 @@ from mintmark.store.sqlite import (
 )
 from mintmark.store.urls import is_postgresql, require_postgresql
 
-SchemaState = Literal["absent", "current", "old", "newer"]
+SchemaState = Literal["absent", "current", "half_copied", "old", "newer"]
 
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 VERSION_TABLE: Final = "alembic_version"
 READ_VERSION: Final = "SELECT version_num FROM alembic_version"
 
+HALF_COPIED: Final = "half_copied"
+"""The fact that stands in the target of a copy until its end."""
+OLDEST_PROGRAM: Final = "oldest_program"
+"""The fact that names the revision which a program must know at least, to run on this database."""
+OF_THE_DATABASE: Final = (HALF_COPIED, OLDEST_PROGRAM)
+"""The facts that are not the deployment's: no copy takes them along."""
+
 REMEDIES: Final[dict[SchemaState, str]] = {
     "absent": "it is empty; run `mintmark init`",
-    "old": "it is from an earlier release; back it up and run `mintmark init`",
-    "newer": "it is from a later release than this program; install that one",
+    "half_copied": "a copy into it has not come to its end; run that `mintmark copy` again",
+    "old": "it is from an earlier release; back it up and run `mintmark migrate`",
+    "newer": "it is from a later release, on whose schema this program cannot run; install that one",
 }
 
 
@@ -46,6 +54,8 @@ class SchemaPlace(Protocol):
     """What it is called in errors; no password is in it."""
     list_tables: str
     begin: str
+    begin_snapshot: str
+    """For one who reads, and wants all as it is now."""
 
     def is_empty(self) -> bool:
         """Tell whether there is nothing to connect to, or into. Raises: SettingsError."""
@@ -62,6 +72,7 @@ class FileSchema:
 
     list_tables = "SELECT name FROM sqlite_schema WHERE type = 'table'"
     begin = BEGIN
+    begin_snapshot = "BEGIN"
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -122,7 +133,12 @@ def check_current(url: str) -> None:
     """Make sure that the schema is current. Raises: as `schema_state`, and StoreError if it is another."""
     state = schema_state(url)
     if state != "current":
-        raise StoreError(f"database {place_of(url).name}: {REMEDIES[state]}")
+        raise refuse(place_of(url), state)
+
+
+def refuse(place: SchemaPlace, state: SchemaState) -> StoreError:
+    """Return the error that says what to do with a database in a state that does not do."""
+    return StoreError(f"database {place.name}: {REMEDIES[state]}")
 
 
 def migrate(url: str) -> None:
@@ -143,17 +159,25 @@ def read_state(connection: Connection, place: SchemaPlace) -> SchemaState:
         return "absent"
     if VERSION_TABLE not in names:
         raise StoreError(f"database {place.name}: these tables are not Mintmark's")
-    version = connection.exec_driver_sql(READ_VERSION).scalar_one()
-    if version == HEAD:
-        return "current"
-    return "old" if version in REVISIONS else "newer"
+    version = read_version(connection)
+    if version != HEAD and version in REVISIONS:
+        return "old"
+    if version != HEAD and read_fact(connection, OLDEST_PROGRAM) not in REVISIONS:
+        return "newer"
+    return "current" if read_fact(connection, HALF_COPIED) is None else "half_copied"
+
+
+def read_version(connection: Connection) -> str:
+    """Return the number of the last revision that was applied. Raises: DBAPIError."""
+    version: str = connection.exec_driver_sql(READ_VERSION).scalar_one()
+    return version
 
 
 def upgrade(connection: Connection, place: SchemaPlace) -> None:
     """Run what is missing, unless another process has just done so. Raises: StoreError, DBAPIError."""
     state = read_state(connection, place)
-    if state == "newer":
-        raise StoreError(f"database {place.name}: {REMEDIES[state]}")
+    if state in ("newer", "half_copied"):
+        raise refuse(place, state)
     if state == "current":
         return
     connection.exec_driver_sql(place.begin)
@@ -166,12 +190,18 @@ def upgrade(connection: Connection, place: SchemaPlace) -> None:
 
 
 def run_scripts(connection: Connection) -> None:
-    """Let Alembic run its scripts on this connection. Raises: DBAPIError."""
+    """Let Alembic run its scripts on this connection, and keep which programs may run after the last of them.
+
+    Raises: DBAPIError.
+    """
     from alembic import command  # noqa: PLC0415 - the usual start must not wait for it
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = Config()
     # An ini value: a per cent sign in the path would be read as an interpolation.
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    newest: Any = ScriptDirectory.from_config(config).get_revision("head")
+    write_fact(connection, name=OLDEST_PROGRAM, value=newest.module.oldest_program)

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from mintmark.store.audit import SqlAudit
+from mintmark.store.blocks import Parts
+from mintmark.store.bounds import Bounds
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
 from mintmark.store.idempotency import SqlIdempotency
@@ -34,24 +36,25 @@ class SqlStore:
         self.sites = SqlSites(reader, writing)
         self.keys = SqlKeys(reader, writing)
         self.tokens = SqlTokens(reader, writing)
-        self.deployment = SqlDeployment(reader, writing, opened.bell)
+        self.deployment = SqlDeployment(reader, writing, opened.bell, opened.watch)
         self.idempotency = SqlIdempotency(reader, writing)
         self.registrations = SqlRegistrations(reader, writing)
         self.audit = SqlAudit(reader, opened.slow, writing)
-        self.upkeep = SqlUpkeep(writing, opened.checkpoints, opened.shrink)
+        self.upkeep = SqlUpkeep(writing, opened.checkpoints, opened.shrink, opened.emptying)
         self.leadership = opened.leadership
 
     @classmethod
-    def open(cls, url: str) -> SqlStore:
+    def open(cls, url: str, bounds: Bounds | None = None) -> SqlStore:
         """Open a database whose schema is current.
 
         Args:
             url: `sqlite:////absolute/path`, `sqlite:///relative/path` or `postgresql://user@host/name`.
+            bounds: None: the usual ones.
 
         Raises: SettingsError (URL, directory, not a database), StoreError (another schema), StoreUnavailable.
         """
         check_current(url)
-        opened = open_database(url)
+        opened = open_database(url, bounds or Bounds())
         return cls(opened, Writing(opened.commit))
 
     @property
@@ -64,25 +67,26 @@ class SqlStore:
         return SqlStore(self._opened, self._writing.acting(act))
 
     def unsynced(self) -> SqlStore:
-        """Return a view whose changes are seen by all when they return, and survive a loss of power after `sync`."""
+        """Return a view whose changes are seen by all when they return; the next synced one takes them to the disk."""
         return SqlStore(self._opened, self._writing.unsynced())
 
     @asynccontextmanager
     async def together(self) -> AsyncIterator[SqlStore]:
-        """Give a view whose changes are one transaction, and which reads them. Raises: StoreUnavailable."""
-        async with self._opened.open_block() as block:
-            shared = self._opened._replace(reader=block.reader, slow=block.reader)
-            yield SqlStore(shared, Writing(block.transaction))
+        """Give a view whose changes are one transaction, and which reads them. Raises: StoreUnavailable.
 
-    async def sync(self) -> None:
-        """Return when all that was written before, by any view or process, is on disk. Raises: StoreUnavailable."""
-        await self._writing.sync()
+        Of such a view it gives a part, which is undone by itself where the block raises.
+        """
+        async with self._opened.blocks.begin() as block:
+            shared = self._opened._replace(reader=block.reader, slow=block.reader, blocks=Parts(block))
+            yield SqlStore(shared, Writing(block.transaction))
 
     async def close(self) -> None:
         """Finish what is in hand and let go of the database, for all views. A second call does nothing."""
         await self._opened.commit.close()
+        self._opened.blocks.close()
         self._opened.checkpoints.close()
         await self._opened.leadership.release()
         self._opened.reader.close()
         self._opened.slow.close()
+        self._opened.watch.close()
         self._opened.bell.close()

@@ -5,6 +5,7 @@ Nothing opened here survives a fork: a process opens its own.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import sqlite3
@@ -213,7 +214,23 @@ class WriteLock:
         try:
             yield
         finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self.release()
+
+    async def take(self) -> None:
+        """Take the lock, or give up after LOCK_WAIT_S; others of this process go on meanwhile.
+
+        Raises: StoreUnavailable.
+        """
+        deadline, pause_s = time.monotonic() + LOCK_WAIT_S, FIRST_PAUSE_S
+        while not self._try():
+            if time.monotonic() >= deadline:
+                raise StoreUnavailable("the database was locked for too long")
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def release(self) -> None:
+        """Let others have it."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def _try(self) -> bool:
         try:

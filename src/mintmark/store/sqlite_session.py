@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from mintmark.store.bell import FileBell
+from mintmark.store.blocks import Block
+from mintmark.store.reading import InlineReader
 from mintmark.store.session import Turn
-from mintmark.store.sqlite import BEGIN, SYNCED, UNSYNCED, WriteLock
+from mintmark.store.sqlite import BEGIN, SYNCED, UNSYNCED, WriteLock, open_writer
+from mintmark.store.transaction import Transaction
 
 
 class SqliteSession:
@@ -31,7 +37,7 @@ class SqliteSession:
         return self.connection
 
     @contextmanager
-    def transaction(self, turns: Collection[Turn] = (), *, is_synced: bool = True) -> Iterator[Connection]:
+    def transaction(self, turns: Collection[Turn], *, is_synced: bool) -> Iterator[Connection]:
         """Begin a transaction, and end it. Raises: DBAPIError."""
         if not is_synced:
             self.connection.exec_driver_sql(UNSYNCED)
@@ -60,3 +66,38 @@ class SqliteSession:
         # After some errors SQLite has rolled back already, and says so with an error of its own.
         with suppress(DBAPIError):
             self.connection.exec_driver_sql("ROLLBACK")
+
+
+class SqliteBlock:
+    """Implements `blocks.BlockSession`. It holds the lock of the writers: nobody writes anything in between."""
+
+    def __init__(self, path: Path, bell: FileBell) -> None:
+        """Open the database at `path`. Raises: StoreError, StoreUnavailable, SettingsError."""
+        with ExitStack() as opened:
+            self._lock = opened.enter_context(closing(WriteLock(path)))
+            self._connection = opened.enter_context(open_writer(path, self._lock))
+            opened.pop_all()
+        self._bell = bell
+
+    async def begin(self) -> Block:
+        """Begin a transaction. Raises: DBAPIError, StoreUnavailable (the database is locked for too long)."""
+        await self._lock.take()
+        self._connection.exec_driver_sql(BEGIN)
+        return Block(Transaction(self._connection), InlineReader(self._connection, query_only=False))
+
+    async def commit(self) -> None:
+        """End it, in a thread: to wait for the disk would hold up the event loop. Raises: DBAPIError."""
+        ending = asyncio.ensure_future(asyncio.to_thread(partial(self._connection.exec_driver_sql, "COMMIT")))
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            # The connection is the thread's until then.
+            await asyncio.wait([ending])
+            raise
+        self._bell.ring_if_revised(self._connection)
+        self._lock.release()
+
+    def close(self) -> None:
+        """Close the connection, which undoes what was not committed, and then the lock."""
+        self._connection.close()
+        self._lock.close()

@@ -202,6 +202,7 @@ SITE: Final = Table(
 )
 
 # No foreign key to the client: it would cost every token a look-up, and removing a client an index here.
+# On PostgreSQL it lies in parts by expiry, each with the key and the indexes: see `postgresql.partitions`.
 # The columns stand in the order of `TokenRecord`'s fields.
 TOKEN: Final = Table(
     "token",
@@ -230,7 +231,7 @@ Index(
     postgresql_where=text("family IS NOT NULL"),
 )
 
-# The foreign key holds that no slot ever shows a token that has been deleted.
+# The foreign key, on PostgreSQL a trigger, holds that no slot ever shows a token that has been deleted.
 REUSE_SLOT: Final = Table(
     "reuse_slot",
     METADATA,
@@ -337,6 +338,7 @@ AUDIT_RECORD: Final = Table(
     Column("source", Text, nullable=False),
     Column("token", Text, nullable=False),
     Column("correlation_id", Text, nullable=False),
+    Column("body_digest", LargeBinary, nullable=False),
     Column("previous", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("body", Text, nullable=False),
@@ -364,8 +366,6 @@ REVISION: Final = Table(
     Column("number", BigInteger, nullable=False),
     # The number at the last change of a tenant or key: few change those, and every process then reads all tenants.
     Column("of_issuers", BigInteger, nullable=False),
-    # Raised only so that there is something to commit, and with it to sync.
-    Column("syncs", BigInteger, nullable=False),
     PrimaryKeyConstraint("one"),
     CheckConstraint("one = 1", name="single_row"),
 )

@@ -11,13 +11,13 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.deployment import new_generation
 from mintmark.store.json_text import read_object, write_json
 from mintmark.store.keys import write_key
-from mintmark.store.prepared import Prepared
+from mintmark.store.prepared import Prepared, change
 from mintmark.store.reading import Reader
 from mintmark.store.records import KeyRecord, TenantRecord
 from mintmark.store.tables import REUSE_SLOT, TENANT, TENANT_HOST
@@ -36,11 +36,12 @@ LIST: Final = (
     .outerjoin(TENANT_HOST, TENANT_HOST.c.tenant_id == TENANT.c.tenant_id)
     .order_by(TENANT.c.tenant_id, TENANT_HOST.c.position)
 )
-FIND: Final = LIST.where(IS_TENANT)
-FIND_ONE: Final = Prepared(FIND)
-# Its fields are the statement's columns, which a type checker cannot know.
-TenantRow: Final[Any] = namedtuple("TenantRow", [one.name for one in FIND.selected_columns])  # type: ignore[misc]
-LIST_CUSTOMERS: Final = LIST.where(TENANT.c.msp_id == bindparam("of_msp"))
+LIST_ALL: Final = Prepared(LIST)
+FIND: Final = Prepared(LIST.where(IS_TENANT))
+FIND_IDENTIFIER: Final = Prepared(LIST.where(TENANT.c.identifier == bindparam("of_identifier")))
+LIST_CUSTOMERS: Final = Prepared(LIST.where(TENANT.c.msp_id == bindparam("of_msp")))
+# Its fields are the statements' columns, which a type checker cannot know.
+TenantRow: Final[Any] = namedtuple("TenantRow", [one.name for one in LIST.selected_columns])  # type: ignore[misc]
 ON_PAGE: Final = (
     select(TENANT)
     .where(TENANT.c.tenant_id > bindparam("after"))
@@ -53,7 +54,7 @@ PAGE: Final = (
     .outerjoin(TENANT_HOST, TENANT_HOST.c.tenant_id == ON_PAGE.c.tenant_id)
     .order_by(ON_PAGE.c.tenant_id, TENANT_HOST.c.position)
 )
-CUSTOMER_IDS: Final = (
+CUSTOMER_IDS: Final = Prepared(
     select(TENANT.c.tenant_id).where(TENANT.c.msp_id == bindparam("of_msp")).order_by(TENANT.c.tenant_id)
 )
 
@@ -93,13 +94,18 @@ class SqlTenants:
         """Return the tenant, or None. Raises: StoreUnavailable."""
         return await self._reader.run(read_tenant, tenant_id)
 
+    async def find_identifier(self, identifier: str) -> TenantRecord | None:
+        """Return the tenant that messages name so, or None. Raises: StoreUnavailable."""
+        found = await self._reader.run(read_tenants, FIND_IDENTIFIER, identifier)
+        return found[0] if found else None
+
     async def list(self) -> list[TenantRecord]:
         """Return all tenants, by id. Raises: StoreUnavailable."""
-        return await self._reader.run(read_tenants, LIST, {})
+        return await self._reader.run(read_tenants, LIST_ALL)
 
     async def page(self, after: str, limit: int) -> builtins.list[TenantRecord]:
         """Return up to `limit` tenants whose id sorts after `after`, by id. Raises: StoreUnavailable."""
-        return await self._reader.run(read_tenants, PAGE, {"after": after, "at_most": limit})
+        return await self._reader.run(read_page, after, limit)
 
     async def customers(self, msp_id: str) -> tuple[str, ...]:
         """Return the ids of an msp's customers, in order. Raises: StoreUnavailable."""
@@ -107,7 +113,7 @@ class SqlTenants:
 
     async def list_customers(self, msp_id: str) -> builtins.list[TenantRecord]:
         """Return an msp's customers, by id. Raises: StoreUnavailable."""
-        return await self._reader.run(read_tenants, LIST_CUSTOMERS, {"of_msp": msp_id})
+        return await self._reader.run(read_tenants, LIST_CUSTOMERS, msp_id)
 
     async def change(
         self, tenant_id: str, changes: Mapping[str, Any], *, bump: bool = False, if_version: int | None = None
@@ -117,7 +123,7 @@ class SqlTenants:
         Raises: NotFound, StaleVersion, AlreadyExists (a host, identifier or default of another), StoreUnavailable.
         """
         work = partial(change_tenant, tenant_id=tenant_id, changes=changes, bump=bump, if_version=if_version)
-        return await self._writing.change(work, about(tenant_id))
+        return await self._writing.change(work, about(tenant_id)._replace(show_result=msgspec.structs.asdict))
 
     async def remove(self, tenant_id: str, *, if_version: int | None = None) -> None:
         """Remove the tenant with its clients, secrets and keys. Raises: NotFound, StaleVersion, StoreUnavailable."""
@@ -131,21 +137,28 @@ class SqlTenants:
 
 def read_tenant(connection: Connection, tenant_id: str) -> TenantRecord | None:
     """Return the tenant, or None: every verb begins with this look. Raises: DBAPIError."""
-    rows = FIND_ONE.rows(connection, tenant_id)
-    return tenant_from_rows([TenantRow(*row) for row in rows]) if rows else None
+    found = read_tenants(connection, FIND, tenant_id)
+    return found[0] if found else None
 
 
-def read_tenants(
-    connection: Connection, statement: Select[*tuple[Any, ...]], parameters: Mapping[str, object]
-) -> list[TenantRecord]:
+def read_tenants(connection: Connection, statement: Prepared, *values: object) -> list[TenantRecord]:
     """Return the tenants that the statement finds, whose rows repeat for each host. Raises: DBAPIError."""
-    rows = connection.execute(statement, parameters).all()
+    return group_rows(map(TenantRow._make, statement.rows(connection, *values)))
+
+
+def read_page(connection: Connection, after: str, limit: int) -> list[TenantRecord]:
+    """Return a page of tenants. Raises: DBAPIError."""
+    return group_rows(connection.execute(PAGE, {"after": after, "at_most": limit}).all())
+
+
+def group_rows(rows: Iterable[Any]) -> list[TenantRecord]:
+    """Return the tenants of these rows, which repeat for each host."""
     return [tenant_from_rows(list(group)) for _, group in groupby(rows, attrgetter("tenant_id"))]
 
 
 def write_tenant(connection: Connection, *, tenant: TenantRecord, keys: Iterable[KeyRecord]) -> None:
     """Insert the tenant, its hosts and keys. Raises: DBAPIError."""
-    connection.execute(ADD, tenant_values(tenant))
+    change(connection, ADD, tenant_values(tenant))
     write_hosts(connection, tenant.tenant_id, tenant.hosts)
     for key in keys:
         write_key(connection, key=key)
@@ -159,9 +172,9 @@ def change_tenant(
     values = {name: CHANGEABLE[name](value) for name, value in changes.items() if name != "hosts"}
     if bump:
         values["generation"] = new_generation()
-    connection.execute(CHANGE, {**values, "of_tenant": tenant_id})
+    change(connection, CHANGE, {**values, "of_tenant": tenant_id})
     if "hosts" in changes:
-        connection.execute(REMOVE_HOSTS, {"of_tenant": tenant_id})
+        change(connection, REMOVE_HOSTS, {"of_tenant": tenant_id})
         write_hosts(connection, tenant_id, changes["hosts"])
     return require_tenant(connection, tenant_id)
 
@@ -169,8 +182,8 @@ def change_tenant(
 def erase_tenant(connection: Connection, *, tenant_id: str, if_version: int | None) -> None:
     """Delete the tenant; what is its own goes with it. Raises: NotFound, StaleVersion, DBAPIError."""
     require_version(connection, tenant_id, if_version)
-    connection.execute(REMOVE_SLOTS, {"of_tenant": tenant_id})
-    connection.execute(REMOVE, {"of_tenant": tenant_id})
+    change(connection, REMOVE_SLOTS, {"of_tenant": tenant_id})
+    change(connection, REMOVE, {"of_tenant": tenant_id})
 
 
 def require_version(connection: Connection, tenant_id: str, if_version: int | None) -> None:
@@ -190,7 +203,7 @@ def require_tenant(connection: Connection, tenant_id: str) -> TenantRecord:
 
 def read_customers(connection: Connection, msp_id: str) -> tuple[str, ...]:
     """Return the ids of an msp's customers. Raises: DBAPIError."""
-    return tuple(connection.execute(CUSTOMER_IDS, {"of_msp": msp_id}).scalars().all())
+    return tuple(name for (name,) in CUSTOMER_IDS.rows(connection, msp_id))
 
 
 def about(tenant_id: str) -> Subject:
@@ -207,7 +220,7 @@ def show_tenant(connection: Connection, *, tenant_id: str) -> Shown | None:
 def write_hosts(connection: Connection, tenant_id: str, hosts: Iterable[str]) -> None:
     """Insert a tenant's hosts in their order. Raises: DBAPIError."""
     for position, host in enumerate(hosts):
-        connection.execute(ADD_HOSTS, {"host": host, "tenant_id": tenant_id, "position": position})
+        change(connection, ADD_HOSTS, {"host": host, "tenant_id": tenant_id, "position": position})
 
 
 def tenant_values(tenant: TenantRecord) -> dict[str, object]:

@@ -7,8 +7,8 @@ moment: nobody changes any in between. Others' writes wait meanwhile, so its tim
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -18,13 +18,14 @@ from sqlalchemy.exc import DBAPIError
 from mintmark.protocol.errors import StoreUnavailable
 from mintmark.store.batching import add_tokens
 from mintmark.store.faults import store_faults
+from mintmark.store.prepared import say
 from mintmark.store.records import TokenRecord
 from mintmark.store.session import REGISTRATIONS, Turn
 
 Result = TypeVar("Result")
 
 MAX_HELD_S: Final = 8.0
-"""Others give up after ten seconds; see `batching.MAX_WAIT_S`."""
+"""Others give up after ten seconds; see `Bounds.wait_s`."""
 
 Do = Callable[[Callable[[], Any]], Awaitable[Any]]
 Take = Callable[[Sequence[Turn]], None]
@@ -49,6 +50,8 @@ class Transaction:
         self._do = do
         self._take = take
         self._ends = time.monotonic() + MAX_HELD_S
+        self.era = 0
+        """Another after everything that may have changed what is read."""
 
     async def add(self, rows: Sequence[TokenRecord]) -> None:
         """Add tokens, all or none. Raises: AlreadyExists (a digest), StoreUnavailable."""
@@ -71,18 +74,39 @@ class Transaction:
         """
         if time.monotonic() > self._ends:
             raise StoreUnavailable(f"{MAX_HELD_S:.0f} seconds are too long for one transaction; nothing was changed")
+        self.era += 1
         return cast(Result, await self._do(partial(self._run, work, turns)))
+
+    @asynccontextmanager
+    async def part(self) -> AsyncIterator[None]:
+        """Begin a part of the transaction that ends with the block, undone by itself where that raises.
+
+        Raises: StoreUnavailable, and that the transaction is gone with it.
+        """
+        await self._say("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self.era += 1
+            await self._say("ROLLBACK TO part", "RELEASE part")
+            raise
+        await self._say("RELEASE part")
+
+    async def _say(self, *statements: str) -> None:
+        with store_faults():
+            for statement in statements:
+                await self._do(partial(say, self.connection, statement))
 
     def _run(self, work: Callable[[Connection], Result], turns: Sequence[Turn]) -> Result:
         with store_faults():
-            self.connection.exec_driver_sql("SAVEPOINT work")
+            say(self.connection, "SAVEPOINT work")
             try:
                 self._take(turns)
                 result = work(self.connection)
             except BaseException:
                 with suppress(DBAPIError):
-                    self.connection.exec_driver_sql("ROLLBACK TO work")
-                    self.connection.exec_driver_sql("RELEASE work")
+                    say(self.connection, "ROLLBACK TO work")
+                    say(self.connection, "RELEASE work")
                 raise
-            self.connection.exec_driver_sql("RELEASE work")
+            say(self.connection, "RELEASE work")
         return result

@@ -35,6 +35,11 @@ def show_url(url: str) -> str:
     return f"postgresql://{user}@{place}" if user else f"postgresql://{place}"
 
 
+def has_password(url: str) -> bool:
+    """Tell whether a URL holds a password; where in doubt, it does."""
+    return is_postgresql(url) and (re.search(r"://[^/@]*:[^/@]*@", url) is not None or "password=" in url)
+
+
 def require_postgresql() -> None:
     """Make sure that the driver is there. Raises: SettingsError, which names the extra."""
     try:

@@ -6,11 +6,13 @@ A view that acts for somebody appends to the audit log what each change was, in 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import Connection, update
 
 from mintmark.store.chain import Draft, append
+from mintmark.store.prepared import change
 from mintmark.store.records import Act, TokenRecord
 from mintmark.store.session import REGISTRATIONS, Turn, note_revision
 from mintmark.store.tables import REVISION
@@ -23,7 +25,6 @@ RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
 RAISE_BOTH: Final = update(REVISION).values(number=REVISION.c.number + 1, of_issuers=REVISION.c.number + 1)
 OF_ISSUERS: Final = frozenset({"tenant", "key"})
 """The nouns of which every process keeps all that there is."""
-COUNT_SYNC: Final = update(REVISION).values(syncs=REVISION.c.syncs + 1)
 
 
 class Subject(NamedTuple):
@@ -38,6 +39,8 @@ class Subject(NamedTuple):
     """None: it is not there. Runs inside the transaction."""
     is_new: bool = False
     """It was not there before: a look would only cost time."""
+    show_result: Callable[[Any], Shown] | None = None
+    """How to show it after, where the work returns it: another look would only cost time."""
 
     def __str__(self) -> str:
         """Return such as `client acme/billing`, or `tenant acme`."""
@@ -96,10 +99,6 @@ class Writing:
         is_of_issuers = any(subject.noun in OF_ISSUERS for subject in subjects)
         return await self.record(revised(work, is_of_issuers=is_of_issuers), subjects)
 
-    async def sync(self) -> None:
-        """Return when all that was written before, synced or not, is on disk. Raises: StoreUnavailable."""
-        await self._commit.run(count_sync)
-
 
 def recorded(
     work: Callable[[Connection], Result], act: Act, subjects: Sequence[Subject]
@@ -109,8 +108,8 @@ def recorded(
     def run(connection: Connection) -> Result:
         before = [None if subject.is_new else subject.show(connection) for subject in subjects]
         result = work(connection)
-        changed = zip(subjects, before, strict=True)
-        append(connection, [describe(act, one, was, one.show(connection)) for one, was in changed])
+        after = [one.show_result(result) if one.show_result else one.show(connection) for one in subjects]
+        append(connection, list(map(partial(describe, act), subjects, before, after)))
         return result
 
     return run
@@ -128,7 +127,7 @@ def revised(work: Callable[[Connection], Result], *, is_of_issuers: bool) -> Cal
 
     def run(connection: Connection) -> Result:
         result = work(connection)
-        connection.execute(raised)
+        change(connection, raised)
         note_revision(connection)
         return result
 
@@ -139,8 +138,3 @@ def describe(act: Act, subject: Subject, before: Shown | None, after: Shown | No
     """Return the record of a change."""
     tenant_id = subject.tenant_id or (before or after or {}).get("tenant_id")
     return Draft(act, tenant_id, str(subject), {"before": before, "after": after})
-
-
-def count_sync(connection: Connection) -> None:
-    """Write something, for only a commit that writes is synced. Raises: DBAPIError."""
-    connection.execute(COUNT_SYNC)

@@ -18,7 +18,6 @@ from mintmark.grants.policy import AccessGrant
 from mintmark.grants.rules import ClaimRow, ClaimValue, JwtForm
 from mintmark.protocol.scope import format_scope
 from mintmark.tokens.keys import SigningKey
-from mintmark.tokens.opaque import format_uuid
 
 JTI_OCTETS: Final = 16
 MAX_TEMPLATES: Final = 4096
@@ -36,21 +35,11 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True, gc=False):
-    """What is new in every JWT: its times (seconds since 1970-01-01T00:00:00Z) and its stamped `jti` octets."""
+    """What is new in every JWT: the claims `iat` and `exp` (seconds since 1970-01-01T00:00:00Z), and `jti`."""
 
     now: int
-    lifetime_s: int
-    jti: bytes
-
-    @property
-    def expires_at(self) -> int:
-        """The claim `exp`."""
-        return self.now + self.lifetime_s
-
-    @property
-    def jwt_id(self) -> str:
-        """The claim `jti`."""
-        return format_uuid(self.jti)
+    expires_at: int
+    jwt_id: str
 
 
 CLAIM_VALUES: Final[dict[ClaimValue, Callable[[Subject], Any]]] = {

@@ -14,7 +14,7 @@ from mintmark.protocol.errors import InvalidGrant
 from mintmark.protocol.messages import TokenResponse
 from mintmark.protocol.scope import format_scope
 from mintmark.protocol.secret import Secret
-from mintmark.store.events import AuditBuffer
+from mintmark.store.events import AuditBuffer, cut_scope, name_token
 from mintmark.store.interface import TokenStore
 from mintmark.store.records import ReusableToken, TokenRecord
 from mintmark.tokens.mint import MintedToken, reuse_slot
@@ -31,6 +31,7 @@ class TokenLedger:
         self._store = store
         self._sealing_key = sealing_key
         self._audit = audit
+        self._issued = audit.issued
 
     async def find_live(self, grant: AccessGrant, now: int) -> TokenResponse | None:
         """Return the answer with the live token of the grant's slot and its remaining seconds, or None."""
@@ -58,12 +59,12 @@ class TokenLedger:
 
     def _tell_issued(self, minted: MintedToken, now: int) -> None:
         """Leave a line for the audit log. A token that is handed out again is told of once."""
-        grant = minted.grant
-        jwt = minted.moment
+        grant, jwt = minted.grant, minted.moment
+        scope = cut_scope(minted.response.scope or "")
         if jwt is not None:
-            self._audit.issued((now, grant.tenant_id, grant.client_id, grant.scope, "access", jwt.jti, jwt.expires_at))
+            self._issued(grant.tenant_id, (now, grant.client_id, scope, "access", jwt.jwt_id, jwt.expires_at))
         for one in minted.records:
-            self._audit.issued((now, one.tenant_id, one.client_id, one.scope, one.kind, one.digest, one.expires_at))
+            self._issued(one.tenant_id, (now, one.client_id, scope, one.kind, name_token(one.digest), one.expires_at))
 
     async def find_refresh(self, token: Secret | None) -> TokenRecord | None:
         """Return what the store has of a refresh token that a request shows."""
@@ -72,8 +73,8 @@ class TokenLedger:
     async def revoke(self, live: LiveToken, now: int) -> None:
         """End a live token at the request of its client."""
         await end_token(self._store, live)
-        name = live.jwt_id or (live.digest or b"")
-        self._audit.revoked((now, live.tenant_id, live.client_id, live.kind, name))
+        name = live.jwt_id or name_token(live.digest or b"")
+        self._audit.revoked(live.tenant_id, (now, live.client_id, live.kind, name))
 
     async def _rotate(self, minted: MintedToken, spent: TokenRecord, now: int) -> TokenResponse:
         """Spend the refresh token and keep its successors, in one transaction. RFC: 9700 section 4.14.2."""
@@ -84,7 +85,7 @@ class TokenLedger:
             self._tell_issued(minted, now)
             return minted.response
         if outcome == "reused":
-            self._audit.reused((now, spent.tenant_id, spent.client_id, spent.digest))
+            self._audit.reused(spent.tenant_id, (now, spent.client_id, name_token(spent.digest)))
             log.warning("refresh_token_reused", tenant_id=spent.tenant_id, client_id=spent.client_id, family="removed")
         reasons = {"unknown": "unknown_refresh_token", "expired": "expired_refresh_token"}
         raise InvalidGrant(reasons.get(outcome, "used_refresh_token"), outcome)

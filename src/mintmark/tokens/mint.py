@@ -17,7 +17,7 @@ from mintmark.store.records import ReuseSlot, TokenRecord
 from mintmark.tokens.id_token import mint_id_token
 from mintmark.tokens.jwt_profile import JTI_OCTETS, Moment, mint_jwt
 from mintmark.tokens.keys import TenantKeys
-from mintmark.tokens.opaque import Randomness, digest_token, mint_opaque
+from mintmark.tokens.opaque import Randomness, digest_token, format_uuid, mint_opaque
 
 
 class MintedToken(msgspec.Struct, frozen=True, gc=False):
@@ -67,7 +67,7 @@ def mint_access_token(
 
 def _new_moment(grant: AccessGrant, keyed_hash: KeyedHash, now: int, randomness: Randomness) -> Moment:
     jti = keyed_hash.stamp_jti(randomness(JTI_OCTETS), generation_of(grant))
-    return Moment(now, grant.token.lifetime_s, jti)
+    return Moment(now, now + grant.token.lifetime_s, format_uuid(jti))
 
 
 @lru_cache(maxsize=MAX_GRANTS)

@@ -113,17 +113,6 @@ class TokenVerifier:
             tenant_id = None if record is None else record.tenant_id
         return None if tenant_id is None else await self.find_live(tenant_id, token)
 
-    async def is_ended(self, live: LiveToken) -> bool:
-        """Tell whether a token that was just found alive was revoked or has expired since.
-
-        For who has seen that the revision stands: then no change of tenant or client has ended it either.
-        """
-        if live.jwt_id is not None:
-            gone = await self._store.is_jti_revoked(live.tenant_id, live.jwt_id)
-        else:
-            gone = await self._store.find(live.digest or b"") is None
-        return gone or self._clock() >= live.expires_at
-
     async def is_expired(self, tenant_id: str | None, token: Secret) -> bool:
         """Tell whether a token that is not alive died of age, as far as the store still knows it.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import threading
 import time
@@ -16,6 +14,7 @@ import pytest
 import requests
 
 from mintmark.admin.clients import disable_client
+from tests.deploy.balancers import find_program
 from tests.life.serving import PATIENCE_S, LifeServer, find_free_port, read_token
 from tests.life.world import Caller, inquiry
 
@@ -83,19 +82,6 @@ class Gate(NamedTuple):
         )
 
 
-def find_nginx() -> str:
-    """Return the program; where root may install it, install it."""
-    path = os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin"
-    if shutil.which("nginx", path=path) is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "nginx"]
-        for command in (["apt-get", "update", "-qq"], install):
-            subprocess.run(command, capture_output=True, check=False, timeout=300)
-    found = shutil.which("nginx", path=path)
-    if found is None:
-        pytest.skip("nginx is not there, and could not be installed: only root may")
-    return found
-
-
 class Api(BaseHTTPRequestHandler):
     """What stands behind the gate: it notes the headers that reach it."""
 
@@ -117,7 +103,7 @@ class Api(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def gate(pair: LifeServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
-    nginx = find_nginx()
+    nginx = find_program("nginx")
     pair.add_tenant("gate")
     pair.add_tenant("omada2", "omada")
     folder, port = tmp_path_factory.mktemp("nginx"), find_free_port()

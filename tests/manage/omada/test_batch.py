@@ -125,11 +125,13 @@ async def test_the_token_is_judged_anew_for_each_action(omada: Omada) -> None:
     assert await codes(omada, new_site("c")) == [-1007]
 
 
-async def test_without_a_sync_no_batch_is_answered(omada: Omada) -> None:
+async def test_without_a_writer_no_batch_is_answered(omada: Omada) -> None:
     token = await omada.token("owner")
     reopened = await open_world(omada.state_dir, omada.world.clock, omada.administration)
-    # The writer ends: from here on nothing reaches the disk.
-    await reopened.administration.store._opened.commit.close()  # type: ignore[attr-defined]
+    # What writes ends: from here on nothing reaches the disk.
+    opened = reopened.administration.store._opened  # type: ignore[attr-defined]
+    await opened.commit.close()
+    opened.blocks.close()
     omada.world.app = reopened.app
     answer = await omada.send("POST", f"/openapi/v1/{OMADAC_ID}/batch", {"actions": [new_site("a")]}, token)
     assert (answer.status, answer.json) == (503, {"errorCode": -1, "msg": "Service unavailable."})

@@ -10,19 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mintmark.admin.audit_chain import ChainVerifier, Fault, sign_checkpoint
+from mintmark.admin.audit_chain import (
+    ChainVerifier,
+    Fault,
+    open_end_of_bodies,
+    seal_end_of_bodies,
+    seal_head,
+    sign_checkpoint,
+)
 from mintmark.authentication.audit_key import AuditKey
-from mintmark.store.chain import GENESIS, Draft, hash_record, link
+from mintmark.store.chain import GENESIS, Draft, digest_body, hash_record, link
 from mintmark.store.records import Act, AuditCheckpoint, AuditRecord
 
 KEY = AuditKey(bytes(32))
 NOW = 1_800_000_000
 
 
-def make_log(length: int) -> list[AuditRecord]:
+def make_log(length: int, kind: str = "test") -> list[AuditRecord]:
     log: list[AuditRecord] = []
     for seq in range(1, length + 1):
-        draft = Draft(Act(kind="test", at=NOW + seq, actor="local:me"), "acme", f"client acme/c{seq}", {"n": seq})
+        draft = Draft(Act(kind=kind, at=NOW + seq, actor="local:me"), "acme", f"client acme/c{seq}", {"n": seq})
         log.append(link(draft, seq, log[-1].hash if log else GENESIS))
     return log
 
@@ -32,11 +39,15 @@ def sign(log: Sequence[AuditRecord], *places: int, **named: Any) -> list[AuditCh
 
 
 def verify(
-    log: Sequence[AuditRecord], checkpoints: Sequence[AuditCheckpoint] = (), page: int = 3, **named: Any
+    log: Sequence[AuditRecord],
+    checkpoints: Sequence[AuditCheckpoint] = (),
+    page: int = 3,
+    bodies_end: int = 0,
+    **named: Any,
 ) -> Fault | None:
     verifier = ChainVerifier(checkpoints, KEY, **named)
     for start in range(0, len(log), page):
-        verifier.take(log[start : start + page])
+        verifier.take(log[start : start + page], bodies_end=bodies_end)
     return verifier.finish()
 
 
@@ -77,10 +88,12 @@ def test_a_log_that_nobody_touched_is_whole(length: int, page: int):
         {"token": "t"},
         {"correlation_id": "c"},
         {"body": "{}"},
+        {"body_digest": bytes(32)},
+        {"body": "{}", "body_digest": digest_body("{}")},
         {"hash": bytes(32)},
         {"previous": bytes(32)},
     ],
-    ids=lambda change: next(iter(change)),
+    ids="-".join,
 )
 @pytest.mark.parametrize("seq", [1, 5, 9])
 def test_a_changed_record_is_found_whatever_of_it_was_changed(seq: int, change: dict[str, Any], page: int):
@@ -94,9 +107,40 @@ def test_a_changed_record_is_found_whatever_of_it_was_changed(seq: int, change: 
 
 def test_a_record_that_was_changed_with_its_hash_made_anew_is_found_by_the_one_behind_it():
     log = make_log(9)
-    log[4] = with_own_hash(changed(log[4], body='{"n":7}'))
+    log[4] = with_own_hash(changed(log[4], body='{"n":7}', body_digest=digest_body('{"n":7}')))
 
     assert found(verify(log)) == (5, "changed")
+
+
+@pytest.mark.parametrize("bodies_end", [4, 9])
+def test_bodies_of_events_may_be_gone_up_to_the_place_that_was_signed_and_no_further(bodies_end: int):
+    log = [changed(one, body="") for one in make_log(5, "tokens_issued")]
+
+    assert found(verify(log, bodies_end=bodies_end)) == (None if bodies_end == 9 else (5, "removed"))
+
+
+def test_the_body_of_an_act_is_never_gone():
+    log = make_log(5)
+    log[2] = changed(log[2], body="")
+
+    assert found(verify(log, bodies_end=9)) == (3, "removed")
+
+
+def test_a_record_without_its_body_is_as_much_a_link_as_one_with_it():
+    log = make_log(5, "tokens_issued")
+    log[2] = changed(log[2], body="")
+    log[3] = changed(log[3], body="", at=1)
+
+    assert found(verify(log[:3], bodies_end=5)) is None
+    assert found(verify(log, bodies_end=5)) == (4, "changed")
+
+
+def test_how_far_bodies_are_gone_is_taken_from_this_deployments_own_word_alone():
+    assert open_end_of_bodies(KEY, seal_end_of_bodies(KEY, 7)) == 7
+    assert open_end_of_bodies(KEY, seal_end_of_bodies(AuditKey(b"\1" * 32), 7)) == 0
+    assert open_end_of_bodies(KEY, "8" + seal_end_of_bodies(KEY, 7)[1:]) == 0
+    for text in (None, "", "7", "x:y", seal_head(KEY, 7, bytes(32))):
+        assert open_end_of_bodies(KEY, text) == 0
 
 
 def test_a_removed_record_is_found_by_the_gap():

@@ -18,7 +18,7 @@ from mintmark.tokens.jwt_profile import Moment, mint_jwt
 from mintmark.tokens.keys import SigningKey
 
 RULES = {name: parse_rules(dialect.definition, name) for name, dialect in load_dialects().items()}
-JTI = bytes.fromhex("00010203040546078809 0a0b0c0d0e0f")
+JTI = "00010203-0405-4607-8809-0a0b0c0d0e0f"
 JTI_TEXT = "00010203-0405-4607-8809-0a0b0c0d0e0f"
 KEY = SigningKey("a-kid", "ES256", lambda octets: b"signature of " + octets[:5])
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30) | st.sampled_from(
@@ -78,7 +78,7 @@ def test_any_issuer_client_audience_and_scope_survive(
     rules = RULES[name]
     grant = grant_of(rules, issuer, client_id, audience=audience, scope=scope)
 
-    header, claims, _ = decode(mint_jwt(grant, Moment(now, lifetime_s, JTI), KEY))
+    header, claims, _ = decode(mint_jwt(grant, Moment(now, now + lifetime_s, JTI), KEY))
 
     expected = plain_claims(rules.jwt, grant, now, lifetime_s)
     assert claims == expected
@@ -93,7 +93,7 @@ def test_any_claim_name_and_constant_of_a_dialect_file_survive(claim: str, const
     form = JwtForm(header=("alg",), claims=rows)
     rules = msgspec.structs.replace(RULES["oauth2"], jwt=form)
 
-    _, claims, _ = decode(mint_jwt(grant_of(rules), Moment(1, 1, JTI), KEY))
+    _, claims, _ = decode(mint_jwt(grant_of(rules), Moment(1, 2, JTI), KEY))
 
     assert claims == {"first": 1} | {claim: constant}
 
@@ -107,7 +107,7 @@ def test_the_signature_is_over_header_and_payload_as_sent():
         seen.append(octets)
         return b"\xfb\xff"
 
-    token = mint_jwt(grant_of(RULES["oauth2"]), Moment(1, 1, JTI), SigningKey("kid", "ES256", sign))
+    token = mint_jwt(grant_of(RULES["oauth2"]), Moment(1, 2, JTI), SigningKey("kid", "ES256", sign))
 
     assert token == seen[0].decode() + ".-_8"
     assert "=" not in token
@@ -115,8 +115,8 @@ def test_the_signature_is_over_header_and_payload_as_sent():
 
 def test_two_kinds_of_moments_share_nothing():
     grant = grant_of(RULES["oauth2"], scope=("read",))
-    first = decode(mint_jwt(grant, Moment(1, 10, JTI), KEY))[1]
-    second = decode(mint_jwt(grant, Moment(2, 20, bytes(16)), KEY))[1]
+    first = decode(mint_jwt(grant, Moment(1, 11, JTI), KEY))[1]
+    second = decode(mint_jwt(grant, Moment(2, 22, "another"), KEY))[1]
 
     assert (first["iat"], first["exp"], second["iat"], second["exp"]) == (1, 11, 2, 22)
     assert first["jti"] != second["jti"]
@@ -127,4 +127,4 @@ def test_the_typ_of_the_token_rules_is_in_the_header():
     rules = RULES["oauth2"]
     grant = AccessGrant("t", "i", "c", 1, 1, (), ("a",), rules, msgspec.structs.replace(rules.token, typ='J"WT'))
 
-    assert decode(mint_jwt(grant, Moment(1, 1, JTI), KEY))[0] == {"typ": 'J"WT', "alg": "ES256", "kid": "a-kid"}
+    assert decode(mint_jwt(grant, Moment(1, 2, JTI), KEY))[0] == {"typ": 'J"WT', "alg": "ES256", "kid": "a-kid"}

@@ -1,15 +1,12 @@
 """Up to twenty calls in one: each goes through the same code as alone, is authorised by itself, and has its envelope.
 
-What an action did stays done when a later one fails. All of it is on disk when the answer comes, by one sync.
+What an action did stays done when a later one fails. How they share a transaction, `joint` tells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
-from itertools import takewhile
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
 import msgspec
@@ -17,10 +14,14 @@ import structlog
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration
-from mintmark.api.omada.callers import Callers
+from mintmark.admin.applications import act_as_application
+from mintmark.api.joint import carry_out_jointly
+from mintmark.api.omada.callers import Caller, Callers
 from mintmark.api.omada.dispatching import Asked, Dispatcher, convert
 from mintmark.api.omada.envelope import Envelope, Refusal, refuse, succeed
 from mintmark.api.omada.operation import Address, read_address
+from mintmark.protocol.errors import StoreUnavailable
+from mintmark.store.interface import Store
 
 MAX_ACTIONS: Final = 20
 METHODS: Final = frozenset({"POST", "PATCH", "PUT", "DELETE"})
@@ -54,17 +55,6 @@ class BatchResult(msgspec.Struct, frozen=True):
     response: tuple[Envelope, ...]
 
 
-class Desk(NamedTuple):
-    """What all actions of a batch share."""
-
-    asked: Asked
-    within: Address
-    actor: Actor
-    """Who called at the beginning. What each action may do is judged anew."""
-    administration: Administration
-    """Whose writes are synced together."""
-
-
 class BatchCall:
     """Carries out batches."""
 
@@ -73,77 +63,88 @@ class BatchCall:
         self._callers = callers
 
     async def run(self, asked: Asked, address: Address, administration: Administration) -> BatchResult:
-        """Carry out a batch. Raises: Refusal (for the batch as a whole), StoreUnavailable (nothing is promised)."""
-        actor, _ = await self._dispatcher.admit(asked, address)
+        """Carry out a batch. Raises: Refusal (for the batch as a whole), StoreUnavailable (nothing was done)."""
+        caller, _ = await self._dispatcher.admit(asked, address)
         batch = convert(asked.read_body(), Batch)
-        desk = Desk(asked, address, actor, administration.unsynced())
-        envelopes: list[Envelope] = []
-        while len(envelopes) < len(batch.actions):
-            if batch.interrupt and envelopes and envelopes[-1].error_code != 0:
-                envelopes.append(refuse("interrupted"))
-            else:
-                rest = batch.actions[len(envelopes) :]
-                alike = list(takewhile(partial(self._is_alike, rest[0]), rest))
-                together = await self._answer_together(alike, desk) if len(alike) > 1 else None
-                envelopes += together or await self._answer_each(alike, desk, interrupt=batch.interrupt)
-        await administration.store.sync()
+        actions = Actions(batch, asked, address, caller=caller, dispatcher=self._dispatcher, callers=self._callers)
+        envelopes = await carry_out_jointly(actions, administration)
+        envelopes += [refuse("interrupted")] * (len(batch.actions) - len(envelopes))
         return BatchResult(tuple(envelopes))
 
-    async def _answer_together(self, alike: Sequence[Action], desk: Desk) -> list[Envelope] | None:
-        """Carry out alike actions in one transaction; None if any of them fails, and then none has been done."""
-        with suppress(Exception):  # whatever it was: one by one it comes again, and is told or logged
-            asked = [self._read(action, desk) for action in alike]
-            results = await self._dispatcher.dispatch_alike(asked, desk.administration)
-            return None if results is None else [succeed(result) for result in results]
-        return None
 
-    async def _answer_each(self, alike: Sequence[Action], desk: Desk, *, interrupt: bool) -> list[Envelope]:
-        """Carry out actions one after the other, with `interrupt` up to the first that fails."""
-        envelopes: list[Envelope] = []
-        for action in alike:
-            envelopes.append(await self._answer(action, desk))
-            if interrupt and envelopes[-1].error_code != 0:
-                break
-        return envelopes
+class Actions:
+    """Implements `joint.Actions`."""
 
-    async def _answer(self, action: Action, desk: Desk) -> Envelope:
-        """Answer one action; whatever comes of it, the batch goes on to tell it."""
-        try:
-            return succeed(await self._dispatcher.dispatch(self._read(action, desk), desk.administration))
-        except Refusal as error:
+    def __init__(
+        self, batch: Batch, asked: Asked, within: Address, *, caller: Caller, dispatcher: Dispatcher, callers: Callers
+    ) -> None:
+        self.live = caller.live
+        self._batch = batch
+        self._asked = asked
+        self._within = within
+        self._caller = caller
+        self._dispatcher = dispatcher
+        self._callers = callers
+
+    def __len__(self) -> int:
+        return len(self._batch.actions)
+
+    def writes_from(self, place: int) -> bool:
+        """All change something."""
+        return True
+
+    def is_end(self, answer: Envelope) -> bool:
+        """Tell whether this failure ends the batch."""
+        return self._batch.interrupt and answer.error_code != 0
+
+    async def admit(self) -> None:
+        """Judge the token. Raises: Refusal (`expired_token`, `invalid_token`)."""
+        self._caller, _ = await self._dispatcher.admit(self._asked, self._within)
+
+    async def act(self, store: Store) -> Actor:
+        """Return the token's application as it is now. Raises: StoreUnavailable."""
+        return await act_as_application(
+            self.live,
+            self._caller.client,
+            tenant=self._caller.tenant,
+            store=store,
+            source=self._asked.source,
+            correlation_id=self._asked.correlation_id,
+        )
+
+    async def answer(self, place: int, administration: Administration) -> Envelope:
+        """Carry out an action as if it had come alone. Raises: Refusal, and whatever is a fault of ours."""
+        asked = self._read(self._batch.actions[place], administration.actor)
+        return succeed(await self._dispatcher.carry_out(asked, administration))
+
+    def refuse(self, error: Exception) -> Envelope:
+        """Return the envelope of a failed action; of a fault of ours the log has the cause."""
+        if isinstance(error, Refusal):
             return refuse(error.name)
-        except Exception:
-            log.error("batch_action_failed", correlation_id=desk.asked.correlation_id, exc_info=True)
-            return refuse("action_failed")
+        log.error("batch_action_failed", correlation_id=self._asked.correlation_id, exc_info=error)
+        return refuse("unavailable" if isinstance(error, StoreUnavailable) else "action_failed")
 
-    def _read(self, action: Action, desk: Desk) -> Asked:
+    def _read(self, action: Action, actor: Actor) -> Asked:
         """Return an action as the call that it would be alone. Raises: Refusal (`unsupported_path`)."""
         path = unquote(action.path)
-        self._require_allowed(action.method, read_address(path), desk.within, desk.actor)
+        self._require_allowed(action.method, read_address(path), actor)
         return msgspec.structs.replace(
-            desk.asked,
+            self._asked,
             method=action.method,
             path=path,
             query=(action.query or "").encode(),
             read_body=partial(read_action_body, action.body),
         )
 
-    def _is_alike(self, first: Action, other: Action) -> bool:
-        """Tell whether two actions are of one row under one id."""
-        if (first.method, first.query) != (other.method, other.query):
-            return False
-        find = self._dispatcher.find_row
-        return find(first.method, unquote(first.path)) == find(other.method, unquote(other.path))
-
-    def _require_allowed(self, method: str, address: Address, within: Address, actor: Actor) -> None:
+    def _require_allowed(self, method: str, address: Address, actor: Actor) -> None:
         """Make sure that an action is of its batch: the same id, or a customer of the batch's msp.
 
         A path that names a customer beyond the caller's reach is refused as one that names none.
 
         Raises: Refusal (`unsupported_path`).
         """
-        is_same = address[:2] == within[:2]
-        is_customers = within.family == "msp" and self._callers.finds_tenant(actor, address)
+        is_same = address[:2] == self._within[:2]
+        is_customers = self._within.family == "msp" and self._callers.finds_tenant(actor, address)
         if method not in METHODS or not (is_same or is_customers):
             raise Refusal("unsupported_path")
 

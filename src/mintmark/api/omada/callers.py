@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration
@@ -14,7 +14,7 @@ from mintmark.grants.rules import Rules
 from mintmark.protocol.secret import Secret
 from mintmark.store.events import AuditBuffer
 from mintmark.store.records import ClientRecord, TenantRecord
-from mintmark.tokens.verification import TokenVerifier
+from mintmark.tokens.verification import LiveToken, TokenVerifier
 
 DIALECT: Final = "omada"
 
@@ -32,6 +32,15 @@ class Present(Protocol):
         """Return a client, or None."""
 
 
+class Caller(NamedTuple):
+    """Who calls, and by which token."""
+
+    actor: Actor
+    live: LiveToken
+    client: ClientRecord
+    tenant: TenantRecord
+
+
 class Callers:
     """Tells callers by their tokens."""
 
@@ -44,7 +53,7 @@ class Callers:
         self._verifier = verifier
         self._present = present
 
-    async def admit(self, authorization: bytes | None, *, source: str, correlation_id: str) -> Actor:
+    async def admit(self, authorization: bytes | None, *, source: str, correlation_id: str) -> Caller:
         """Return the application whose token is shown, as the actor that it is at this moment.
 
         Raises:
@@ -62,7 +71,7 @@ class Callers:
         client = await self._present.find_client(live.tenant_id, live.client_id)
         if found is None or client is None or found[0].dialect != DIALECT:
             raise Refusal("invalid_token")
-        return await act_as_application(
+        actor = await act_as_application(
             live,
             client,
             tenant=found[0],
@@ -70,6 +79,7 @@ class Callers:
             source=source,
             correlation_id=correlation_id,
         )
+        return Caller(actor, live, client, found[0])
 
     async def _refuse(self, token: Secret) -> Refusal:
         return Refusal("expired_token" if await self._verifier.is_expired(None, token) else "invalid_token")

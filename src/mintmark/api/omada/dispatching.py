@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
 
-from mintmark.admin.actor import Actor
 from mintmark.admin.administration import Administration, AdministrationError
-from mintmark.api.omada.callers import Callers
+from mintmark.api.omada.callers import Caller, Callers
 from mintmark.api.omada.envelope import Refusal
 from mintmark.api.omada.operation import Address, Call, Operation, Table, read_address
 from mintmark.dialects.parameters import read_form
@@ -46,49 +45,27 @@ class Dispatcher:
         self._callers = callers
 
     async def dispatch(self, asked: Asked, administration: Administration) -> object:
-        """Carry out one call and return its result. Raises: Refusal."""
-        operation, call = await self._read(asked, administration)
-        with refusals_of(operation):
-            return await operation.call(call)
+        """Judge who calls, carry out the call and return its result. Raises: Refusal."""
+        address = read_address(asked.path)
+        # What is not there needs no token.
+        self._table.find(address, asked.method)
+        caller, _ = await self.admit(asked, address)
+        return await self.carry_out(asked, administration.on_behalf_of(caller.actor))
 
-    async def dispatch_alike(self, alike: Sequence[Asked], administration: Administration) -> Sequence[object] | None:
-        """Carry out calls of one row under one id in one transaction, and return their results.
+    async def admit(self, asked: Asked, address: Address) -> tuple[Caller, TenantRecord]:
+        """Return who calls, and the tenant of the path. Raises: Refusal."""
+        shown = asked.authorization
+        caller = await self._callers.admit(shown, source=asked.source, correlation_id=asked.correlation_id)
+        return caller, self._callers.require_tenant(caller.actor, address)
 
-        The caller is judged once: nothing comes between them.
-
-        Returns: None, when they have to be carried out one by one; nothing has been done then.
-        Raises: Refusal: one of them cannot be done, or not with the others; nothing has been done.
-        """
-        operation, first = await self._read(alike[0], administration)
-        if operation.call_many is None:
-            return None
-        calls = [first]
-        for asked in alike[1:]:
-            path = self._table.find(read_address(asked.path), asked.method).path
-            calls.append(msgspec.structs.replace(first, path=path, body=read_body(operation, asked)))
-        with refusals_of(operation):
-            return await operation.call_many(calls)
-
-    def find_row(self, method: str, path: str) -> Hashable:
-        """Return what tells which calls are of one row under one id; for a path without a row something else."""
-        try:
-            address = read_address(path)
-            return address[:2], self._table.find(address, method).operation.path
-        except Refusal:
-            return path
-
-    async def _read(self, asked: Asked, administration: Administration) -> tuple[Operation, Call]:
-        """Find the row, judge the caller, read the rest. Raises: Refusal."""
+    async def carry_out(self, asked: Asked, administration: Administration) -> object:
+        """Carry out one call on behalf of whoever was judged, and return its result. Raises: Refusal."""
         address = read_address(asked.path)
         operation, path = self._table.find(address, asked.method)
-        actor, tenant = await self.admit(asked, address)
+        tenant = self._callers.require_tenant(administration.actor, address)
         query, body = read_query(asked.query), read_body(operation, asked)
-        return operation, Call(administration.on_behalf_of(actor), tenant, path, query, body)
-
-    async def admit(self, asked: Asked, address: Address) -> tuple[Actor, TenantRecord]:
-        """Return who calls, and the tenant of the path. Raises: Refusal."""
-        actor = await self._callers.admit(asked.authorization, source=asked.source, correlation_id=asked.correlation_id)
-        return actor, self._callers.require_tenant(actor, address)
+        with refusals_of(operation):
+            return await operation.call(Call(administration, tenant, path, query, body))
 
 
 @contextmanager

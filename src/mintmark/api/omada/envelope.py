@@ -35,6 +35,7 @@ CODES: Final[dict[str, CodeRow]] = {
     ),
     "action_failed": CodeRow(-1620, "Error occurred while executing action."),
     "unknown_controller": CodeRow(-7131, "Controller ID not exist."),
+    "too_many_requests": CodeRow(-7132, "Our server is receiving too many requests now. Please try again later.", 429),
     "unknown_role": CodeRow(-30102, "This role does not exist."),
     "site_name_taken": CodeRow(-33101, "This name already exists. Please enter another name for this site."),
     "customer_name_taken": CodeRow(-34706, "This name already exists. Please enter another name for this customer."),

@@ -6,50 +6,52 @@ No password is in any error, and no value that was written: the server names the
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import Cursor
+from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from mintmark.protocol.errors import SettingsError, StoreUnavailable
+from mintmark.store.bounds import Bounds
 
 URL_FORM: Final = "write postgresql://user@host/name"
 
-CONNECT_TIMEOUT_S: Final = 5
-STATEMENT_TIMEOUT_MS: Final = 10_000
-LOCK_TIMEOUT_MS: Final = 9_000
-"""For a turn that another node holds; a transaction over many calls may hold one for eight seconds."""
+Result = TypeVar("Result")
+
+SAYS_SO_S: Final = 1.0
+"""Given to the server, beyond the bound of a statement, to say itself that it took too long."""
 IDLE_IN_TRANSACTION_MS: Final = 15_000
 """After so long the server ends a transaction whose node says nothing any more, and gives its turns to others."""
 UNANSWERED_MS: Final = 10_000
 """For so long either side believes in a network that brings nothing."""
 
-BOUNDS: Final = {
-    "statement_timeout": STATEMENT_TIMEOUT_MS,
-    "lock_timeout": LOCK_TIMEOUT_MS,
+THEIR_SIDE: Final = {
     "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_MS,
     "tcp_user_timeout": UNANSWERED_MS,
     "tcp_keepalives_idle": 5,
     "tcp_keepalives_interval": 2,
     "tcp_keepalives_count": 3,
 }
-"""What the server is told for each session. The last four are of its side of the network."""
+"""What the server is told for each session, beside the bounds of statements. The last four are of its network."""
 OUR_SIDE: Final = {
-    "connect_timeout": CONNECT_TIMEOUT_S,
     "application_name": "mintmark",
+    "client_encoding": "utf8",
     "tcp_user_timeout": UNANSWERED_MS,
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
-SET_BOUNDS: Final = "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in BOUNDS.items())
+PLANS: Final = {"enable_seqscan": "off", "jit": "off"}
+"""Each look-up has an index. A plan that was kept from when a table was small must not read it whole now."""
 ONLY_READS: Final = "SET default_transaction_read_only = on"
 
 
@@ -66,6 +68,36 @@ class QuietCursor(Cursor[Any]):
         """Execute a statement for many rows. Raises: psycopg.Error, without its detail."""
         with hidden_details():
             super().executemany(*given, **named)
+
+
+class Unanswered(psycopg.OperationalError):
+    """The server says nothing: it hangs, or the network swallows what it says."""
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that waits for no answer without end: one that does not come in time ends it."""
+
+    patience_s: float = 60.0
+
+    def wait(self, gen: PQGen[Result], *given: Any, **named: Any) -> Result:
+        """Wait for an answer. Raises: psycopg.Error; Unanswered, and the connection is closed."""
+        if named.get("timeout") is None:
+            gen = self._in_time(gen, time.monotonic() + self.patience_s)
+        return super().wait(gen, *given, **named)
+
+    def _in_time(self, answering: PQGen[Result], ends: float) -> PQGen[Result]:
+        """Pass on what the driver waits for, and what has come. It is woken every tenth of a second."""
+        try:
+            wanted = next(answering)
+            while True:
+                came = yield wanted
+                if not came and time.monotonic() > ends:
+                    self.close()
+                    raise Unanswered("the server did not answer in time")
+                wanted = answering.send(came)
+        except StopIteration as whole:
+            answer: Result = whole.value
+            return answer
 
 
 @contextmanager
@@ -94,12 +126,16 @@ def is_url(url: str) -> bool:
     return all(port.isdigit() or not port for port in ports.split(","))
 
 
-def open_engine(url: str) -> Engine:
-    """Return an engine without a pool: whoever needs a connection keeps it. Raises: SettingsError."""
+def open_engine(url: str, bounds: Bounds, *, prepare_after: int | None = 5) -> Engine:
+    """Return an engine without a pool: whoever needs a connection keeps it. Raises: SettingsError.
+
+    Args:
+        prepare_after: how often a statement is run before the server keeps it in the session; None: it never does.
+    """
     check_url(url)
     return create_engine(
         "postgresql+psycopg://",
-        creator=partial(connect, url),
+        creator=partial(connect, url, bounds, prepare_threshold=prepare_after),
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
         hide_parameters=True,
@@ -108,27 +144,45 @@ def open_engine(url: str) -> Engine:
     )
 
 
-def connect(url: str) -> psycopg.Connection[Any]:
-    """Return a bounded connection in autocommit. Raises: psycopg.OperationalError."""
+def connect(url: str, bounds: Bounds, **named: Any) -> BoundedConnection:
+    """Return a bounded connection in autocommit. `named`: for the driver. Raises: psycopg.OperationalError."""
     # A URL may say otherwise of these, and is heard.
-    given: dict[str, Any] = {**OUR_SIDE, **conninfo_to_dict(url)}
-    connection = psycopg.connect(autocommit=True, cursor_factory=QuietCursor, **given)
-    connection.execute(SET_BOUNDS)
+    given: dict[str, Any] = {"connect_timeout": bounds.connect_timeout_s, **OUR_SIDE, **conninfo_to_dict(url), **named}
+    connection = BoundedConnection.connect(autocommit=True, cursor_factory=QuietCursor, **given)
+    connection.patience_s = bounds.statement_timeout_s + SAYS_SO_S
+    connection.execute(bounding_statement(bounds))
     return connection
 
 
-class Link:
-    """One connection, used by one thread at a time, that is opened when it is needed and again when it is lost."""
+def bounding_statement(bounds: Bounds) -> str:
+    """Return what tells the server the bounds of a session, and how to plan."""
+    in_ms = {
+        "statement_timeout": int(bounds.statement_timeout_s * 1000),
+        "lock_timeout": int(bounds.lock_timeout_s * 1000),
+    }
+    told = {**in_ms, **THEIR_SIDE, **PLANS}
+    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in told.items())
 
-    def __init__(self, engine: Engine, *, only_reads: bool = False) -> None:
+
+class Link:
+    """One connection, used by one thread at a time, that is opened when it is needed and again when it is lost.
+
+    Args:
+        tells_of_loss: a connection that was lost while nobody used it is not replaced without a word.
+    """
+
+    def __init__(self, engine: Engine, *, only_reads: bool = False, tells_of_loss: bool = False) -> None:
         self._engine = engine
         self._only_reads = only_reads
+        self._tells_of_loss = tells_of_loss
         self._connection: Connection | None = None
 
     def live(self) -> Connection:
         """Return the connection, opened if need be. Raises: StoreUnavailable."""
         if self._connection is not None and not is_alive(self._connection):
             self.drop()
+            if self._tells_of_loss:
+                raise StoreUnavailable("PostgreSQL: the session has ended")
         if self._connection is None:
             self._connection = self._open()
         return self._connection

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import psycopg
 
+from mintmark.store.bounds import Bounds
 from mintmark.store.postgresql.connection import connect, wait_for_input
 
 LISTEN: Final = "LISTEN mintmark"
@@ -24,11 +25,13 @@ CLOSE_WAIT_S: Final = 7.0
 class Listener:
     """Implements `session.Bell`: a thread with a connection of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, bounds: Bounds) -> None:
         """Listen from now on. It is no fault if that is not possible yet: it is waited for only shortly."""
         self._url = url
+        self._bounds = bounds
         self._number = 0
         self._connects = 0
+        self._heard = b""
         self._wake, self._woken = socket.socketpair()
         self._is_closed = threading.Event()
         self._is_listening = threading.Event()
@@ -39,12 +42,17 @@ class Listener:
 
     def heard(self) -> bytes:
         """Return the greatest revision told of, and how often this process may have missed one."""
-        return b"%d %d" % (self._connects, self._number)
+        return self._heard
 
     def hear(self, number: int) -> None:
         """Take note of a revision."""
+        self._note(number, 0)
+
+    def _note(self, number: int, connects: int) -> None:
         with self._changing:
             self._number = max(self._number, number)
+            self._connects += connects
+            self._heard = b"%d %d" % (self._connects, self._number)
 
     def close(self) -> None:
         """Listen no more. A second call does nothing."""
@@ -56,10 +64,10 @@ class Listener:
 
     def _listen_until_closed(self) -> None:
         while not self._is_closed.is_set():
-            with suppress(psycopg.Error, OSError), connect(self._url) as connection:
+            with suppress(psycopg.Error, OSError), connect(self._url, self._bounds) as connection:
                 connection.execute(LISTEN)
                 # What was told before is not known: whoever compares must look.
-                self._connects += 1
+                self._note(0, 1)
                 self._is_listening.set()
                 self._listen(connection)
             self._is_closed.wait(PAUSE_S)

@@ -8,31 +8,33 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
+from mintmark.store.bounds import Bounds
 from mintmark.store.faults import read_fault
-from mintmark.store.postgresql.connection import Link
+from mintmark.store.postgresql.connection import Link, Unanswered
 from mintmark.store.session import OPENED_ELSEWHERE
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
-THREADS: Final = 4
-MAX_WAITING: Final = 1000
-"""Reads that may wait for a thread. Behind so many the answer would come too late to be of use."""
-MAX_WAIT_S: Final = 10.0
-
 
 class PooledReader:
-    """Implements `reading.Reader`."""
+    """Implements `reading.Reader`.
 
-    def __init__(self, engine: Engine, *, threads: int = THREADS) -> None:
+    Args:
+        tells_of_loss: a read whose session is lost fails, and is not begun again in another.
+    """
+
+    def __init__(self, engine: Engine, bounds: Bounds, *, tells_of_loss: bool = False) -> None:
         self._engine = engine
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mintmark-reader")
+        self._bounds = bounds
+        self._tells_of_loss = tells_of_loss
+        self._pool = ThreadPoolExecutor(bounds.readers, thread_name_prefix="mintmark-reader")
         self._own = threading.local()
         self._links: list[Link] = []
         self._process = os.getpid()
@@ -48,12 +50,12 @@ class PooledReader:
         """Return what `read` returns, given a connection. Raises: StoreUnavailable, StoreError."""
         if self._process != os.getpid():
             raise StoreError(OPENED_ELSEWHERE)
-        if self._in_hand >= MAX_WAITING:
+        if self._in_hand >= self._bounds.reads_waiting:
             raise StoreUnavailable("too many reads are waiting")
         self._in_hand += 1
         try:
             return await asyncio.wait_for(
-                self._submit(lambda connection: read(connection, *args, **kwargs)), MAX_WAIT_S
+                self._submit(lambda connection: read(connection, *args, **kwargs)), self._bounds.wait_s
             )
         except TimeoutError as error:
             raise StoreUnavailable("PostgreSQL took too long to read") from error
@@ -79,7 +81,8 @@ class PooledReader:
         try:
             return read(link.live())
         except DBAPIError as error:
-            if not link.has_lost(error):
+            is_over = self._tells_of_loss or isinstance(error.orig, Unanswered)
+            if not link.has_lost(error) or is_over:
                 raise read_fault(error) from error
         try:
             return read(link.live())
@@ -89,7 +92,7 @@ class PooledReader:
 
     def _link(self) -> Link:
         if not hasattr(self._own, "link"):
-            self._own.link = Link(self._engine, only_reads=True)
+            self._own.link = Link(self._engine, only_reads=True, tells_of_loss=self._tells_of_loss)
             self._links.append(self._own.link)
         link: Link = self._own.link
         return link

@@ -8,13 +8,14 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from mintmark.store.bounds import Bounds
 from mintmark.store.faults import store_faults
-from mintmark.store.postgresql.connection import Link, open_engine
+from mintmark.store.postgresql.connection import Link, check_url, open_engine
 from mintmark.store.urls import show_url
 
 MIGRATION: Final = 0x6D696E746D696772
 WAIT: Final = f"SELECT pg_advisory_lock({MIGRATION})"
-PATIENT: Final = "SET statement_timeout = '10min'; SET lock_timeout = '10min'"
+PATIENT: Final = Bounds(statement_timeout_s=600.0, lock_timeout_s=600.0)
 """A migration of much data takes its time."""
 
 
@@ -22,12 +23,15 @@ class ServerSchema:
     """Implements `schema.SchemaPlace`."""
 
     list_tables = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
-    begin = "BEGIN"
+    # Who waits for a table keeps all others waiting behind him: a migration then rather fails, and is run again.
+    begin = "BEGIN; SET LOCAL lock_timeout = '3s'"
+    begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
     def __init__(self, url: str) -> None:
         """Take a URL. Raises: SettingsError."""
         self.name = show_url(url)
-        self._engine = open_engine(url)
+        self._url = url
+        check_url(url)
 
     def is_empty(self) -> bool:
         """Leave it to the list of tables: the database itself is there, or cannot be reached."""
@@ -36,7 +40,7 @@ class ServerSchema:
     @contextmanager
     def looking(self) -> Iterator[Connection]:
         """Give a connection that only reads. Raises: StoreUnavailable."""
-        link = Link(self._engine, only_reads=True)
+        link = Link(open_engine(self._url, Bounds()), only_reads=True)
         try:
             yield link.live()
         finally:
@@ -45,11 +49,10 @@ class ServerSchema:
     @contextmanager
     def changing(self) -> Iterator[Connection]:
         """Give a connection that holds the lock of migrations. Raises: StoreUnavailable."""
-        link = Link(self._engine)
+        link = Link(open_engine(self._url, PATIENT))
         try:
             with store_faults():
                 connection = link.live()
-                connection.exec_driver_sql(PATIENT)
                 connection.exec_driver_sql(WAIT)
             yield connection
         finally:

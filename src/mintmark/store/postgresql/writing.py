@@ -6,9 +6,9 @@ All turns of a transaction are taken at its beginning and in one order, so nobod
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final
@@ -16,8 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from mintmark.store.faults import store_faults
-from mintmark.store.opening import Block
+from mintmark.store.blocks import Block
 from mintmark.store.postgresql.connection import Link
 from mintmark.store.postgresql.listening import Listener
 from mintmark.store.postgresql.reading import BlockReader
@@ -102,26 +101,30 @@ def roll_back(connection: Connection) -> None:
         connection.exec_driver_sql("ROLLBACK")
 
 
-@asynccontextmanager
-async def open_server_block(engine: Engine, listener: Listener) -> AsyncIterator[Block]:
-    """Begin a transaction that ends with the block, undone where that raises. Raises: StoreUnavailable.
+class ServerBlock:
+    """Implements `blocks.BlockSession`, in a thread of its own: no statement holds up the event loop."""
 
-    It holds the turn of registrations. It lives in a thread of its own: none of its statements holds up the event loop.
-    """
-    link = Link(engine)
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1, thread_name_prefix="mintmark-block") as pool:
+    def __init__(self, engine: Engine, listener: Listener) -> None:
+        self._link = Link(engine)
+        self._connection: Connection
+        self._listener = listener
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="mintmark-block")
 
-        async def do(call: Any) -> Any:
-            return await loop.run_in_executor(pool, call)
+    async def begin(self) -> Block:
+        """Begin a transaction. Raises: DBAPIError (the turn is not to be had), StoreUnavailable."""
+        self._connection = connection = await self._do(self._link.live)
+        await self._do(partial(begin, connection, (REGISTRATIONS,)))
+        transaction = Transaction(connection, self._do, partial(take_turns, connection))
+        return Block(transaction, BlockReader(connection, self._pool))
 
-        try:
-            with store_faults():
-                connection = await do(link.live)
-                await do(partial(begin, connection, (REGISTRATIONS,)))
-                take = partial(take_turns, connection)
-                yield Block(Transaction(connection, do, take), BlockReader(connection, pool))
-                listener.hear(await do(partial(commit, connection)))
-        finally:
-            # What was not committed the server undoes.
-            await do(link.drop)
+    async def commit(self) -> None:
+        """End it. Raises: DBAPIError."""
+        self._listener.hear(await self._do(partial(commit, self._connection)))
+
+    async def _do(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    def close(self) -> None:
+        """Close the connection when its thread has done what it is at: what was not committed the server undoes."""
+        self._pool.submit(self._link.drop)
+        self._pool.shutdown(wait=False)

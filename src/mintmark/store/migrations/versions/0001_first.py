@@ -9,14 +9,53 @@ from alembic import op
 
 revision: Final = "0001"
 down_revision: Final = None
+oldest_program: Final = "0001"
 
 NAME: Final = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+TOKEN_PARTS: Final = """
+    CREATE TABLE token (
+        digest BYTEA NOT NULL,
+        tenant_id TEXT COLLATE "C" NOT NULL,
+        client_id TEXT COLLATE "C" NOT NULL,
+        kind TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        audience TEXT NOT NULL,
+        issued_at BIGINT NOT NULL,
+        expires_at BIGINT NOT NULL,
+        tenant_generation BIGINT NOT NULL,
+        client_generation BIGINT NOT NULL,
+        family BYTEA,
+        used_at BIGINT
+    ) PARTITION BY LIST ((
+        CASE
+            WHEN expires_at - issued_at BETWEEN 1 AND 43200 THEN expires_at / 18000 % 4
+            WHEN expires_at - issued_at BETWEEN 1 AND 2678400 THEN 4 + expires_at / 1036800 % 4
+        END
+    ));
+"""
+"""Two rings of four parts: of five hours each for tokens of up to twelve hours, of twelve days for up to 31 days.
+
+What the part of an hour holds has expired long before the ring comes to that part again: then it is emptied whole.
+See `postgresql.partitions`.
+"""
+RING: Final = tuple(f"token_{number}" for number in range(8))
+REST: Final = "token_rest"
+"""What lives longer, and what was never alive."""
+CLEAR_SLOT: Final = """
+    CREATE FUNCTION clear_reuse_slot() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN DELETE FROM reuse_slot WHERE digest = OLD.digest; RETURN NULL; END';
+    CREATE TRIGGER clear_reuse_slot AFTER DELETE ON token FOR EACH ROW WHEN (OLD.kind = 'access')
+        EXECUTE FUNCTION clear_reuse_slot();
+"""
+"""What the foreign key does in SQLite. PostgreSQL empties no table that a key refers to."""
 
 
 def upgrade() -> None:
     """Create all tables."""
     create_tenants()
     create_clients()
+    create_client_secrets()
     create_keys()
     create_tokens()
     create_reuse_and_revocation()
@@ -69,7 +108,7 @@ def create_tenants() -> None:
 
 
 def create_clients() -> None:
-    """Create `client` and `client_secret`."""
+    """Create `client`."""
     op.create_table(
         "client",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -93,6 +132,10 @@ def create_clients() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "client_id", name="pk_client"),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name="fk_client_tenant", ondelete="CASCADE"),
     )
+
+
+def create_client_secrets() -> None:
+    """Create `client_secret`."""
     op.create_table(
         "client_secret",
         sa.Column("secret_id", NAME, nullable=False),
@@ -139,6 +182,31 @@ def create_keys() -> None:
 
 def create_tokens() -> None:
     """Create `token`."""
+    if is_postgresql():
+        create_token_parts()
+    else:
+        create_token_table()
+    op.create_index("ix_token_expires_at", "token", ["expires_at"])
+    create_partial_index("ix_token_family", "token", ["family"], "family IS NOT NULL")
+
+
+def is_postgresql() -> bool:
+    """Tell which of the two databases this is."""
+    return op.get_bind().dialect.name == "postgresql"
+
+
+def create_token_parts() -> None:
+    """Create `token` in parts, each with a key of its own: a key of the whole cannot be without the parting."""
+    op.execute(TOKEN_PARTS)
+    for number, part in enumerate(RING):
+        op.execute(f"CREATE TABLE {part} PARTITION OF token FOR VALUES IN ({number})")
+    op.execute(f"CREATE TABLE {REST} PARTITION OF token DEFAULT")
+    for part in (*RING, REST):
+        op.create_primary_key(f"pk_{part}", part, ["digest"])
+
+
+def create_token_table() -> None:
+    """Create `token` as one table."""
     op.create_table(
         "token",
         sa.Column("digest", sa.LargeBinary, nullable=False),
@@ -155,12 +223,11 @@ def create_tokens() -> None:
         sa.Column("used_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("digest", name="pk_token"),
     )
-    op.create_index("ix_token_expires_at", "token", ["expires_at"])
-    create_partial_index("ix_token_family", "token", ["family"], "family IS NOT NULL")
 
 
 def create_reuse_and_revocation() -> None:
     """Create `reuse_slot` and `revoked_jwt`."""
+    of_token = sa.ForeignKeyConstraint(["digest"], ["token.digest"], name="fk_reuse_slot_token", ondelete="CASCADE")
     op.create_table(
         "reuse_slot",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -181,9 +248,12 @@ def create_reuse_and_revocation() -> None:
             "client_generation",
             name="pk_reuse_slot",
         ),
-        sa.ForeignKeyConstraint(["digest"], ["token.digest"], name="fk_reuse_slot_token", ondelete="CASCADE"),
+        *([] if is_postgresql() else [of_token]),
         sa.UniqueConstraint("digest", name="uq_reuse_slot_digest"),
     )
+    if is_postgresql():
+        op.execute(CLEAR_SLOT)
+        op.create_index("ix_reuse_slot_expires_at", "reuse_slot", ["expires_at"])
     op.create_table(
         "revoked_jwt",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -232,11 +302,10 @@ def create_deployment() -> None:
         sa.Column("one", sa.Integer, nullable=False, autoincrement=False),
         sa.Column("number", sa.BigInteger, nullable=False),
         sa.Column("of_issuers", sa.BigInteger, nullable=False),
-        sa.Column("syncs", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("one", name="pk_revision"),
         sa.CheckConstraint("one = 1", name=op.f("ck_revision_single_row")),
     )
-    op.bulk_insert(revisions, [{"one": 1, "number": 0, "of_issuers": 0, "syncs": 0}])
+    op.bulk_insert(revisions, [{"one": 1, "number": 0, "of_issuers": 0}])
 
 
 def create_audit_log() -> None:
@@ -253,6 +322,7 @@ def create_audit_log() -> None:
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("token", sa.Text, nullable=False),
         sa.Column("correlation_id", sa.Text, nullable=False),
+        sa.Column("body_digest", sa.LargeBinary, nullable=False),
         sa.Column("previous", sa.LargeBinary, nullable=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
         sa.Column("body", sa.Text, nullable=False),

@@ -1,0 +1,92 @@
+"""Load above capacity: some are told at once to come again, and the others keep their time.
+
+Requests wait unseen, in the sockets: the event loop takes all that are there in one turn, and answers them one after
+the other. How long a turn takes is how long its last request waits. So where turns get long, as many are shed as make
+them short again: here and there in a turn, for those who ask most often stand first in it. Nothing is measured while
+turns are short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import Final
+
+import structlog
+
+LOOK_S: Final = 0.05
+"""Between looks whether the loop turns in time."""
+WATCHED_S: Final = 2.0
+"""After the loop was late, its turns are measured for so long. One alone harms nobody: the next may be short."""
+CROWD: Final = 20
+"""Requests of one turn. Where there are fewer it is not by their number that it was long, and to shed helps nobody."""
+TOLD_EVERY_S: Final = 1.0
+LEAST_SHARE: Final = 0.2
+"""Of the requests. To shed one costs a third of an answer: where this is too much, to shed more would help nobody."""
+MOST_GROWTH: Final = 1.25
+"""Of the share that is taken, from one turn to the next."""
+
+log = structlog.get_logger()
+
+
+class Shedding:
+    """Tells which requests of this process are not taken.
+
+    Args:
+        after_s: how long a turn may be, in seconds.
+    """
+
+    def __init__(self, after_s: float) -> None:
+        self.is_watching = False
+        self._after_s = after_s
+        self._share = 1.0
+        self._credit = 0.0
+        self._asked = 0
+        self._turn_began: float | None = None
+        self._watch_until = 0.0
+        self._shed = 0
+        self._told_at = 0.0
+
+    def is_shed(self) -> bool:
+        """Tell whether a request is not to be taken; it is counted then. To be asked of each while `is_watching`."""
+        if self._turn_began is None:
+            self._turn_began = monotonic()
+            # What is called soon is called when all that this turn found has been answered.
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        self._asked += 1
+        self._credit += self._share
+        if self._credit >= 1.0:
+            self._credit -= 1.0
+            return False
+        self._shed += 1
+        return True
+
+    def _end_turn(self) -> None:
+        if self._turn_began is not None:
+            self.note_turn(monotonic() - self._turn_began, self._asked)
+            self._turn_began, self._asked = None, 0
+
+    def note_turn(self, length_s: float, requests: int = CROWD) -> None:
+        """Take a share in the next turn that would have made this one as long as it may be."""
+        if requests < CROWD:
+            self._share = 1.0
+            return
+        change = self._after_s / max(length_s, self._after_s / MOST_GROWTH)
+        self._share = min(1.0, max(LEAST_SHARE, self._share * change))
+
+    async def watch(self) -> None:
+        """Look, until cancelled, how late the event loop is."""
+        while True:
+            due = monotonic() + LOOK_S
+            await asyncio.sleep(LOOK_S)
+            now = monotonic()
+            self.note_lateness(now, now - due)
+            if self._shed and now - self._told_at >= TOLD_EVERY_S:
+                log.warning("requests_shed", shed=self._shed, taken_share=round(self._share, 2))
+                self._shed, self._told_at = 0, now
+
+    def note_lateness(self, now: float, late_s: float) -> None:
+        """Take note of how late the loop was: a turn was so long, or longer."""
+        if late_s > self._after_s / 2:
+            self._watch_until = now + WATCHED_S
+        self.is_watching = now < self._watch_until or self._share < 1.0

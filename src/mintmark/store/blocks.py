@@ -1,0 +1,151 @@
+"""Transactions over many calls: a process has one at a time, on a connection that it keeps for the next."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, Protocol, TypeVar, cast
+
+from sqlalchemy import Connection
+
+from mintmark.protocol.errors import StoreError, StoreUnavailable
+from mintmark.store.faults import store_faults
+from mintmark.store.prepared import Prepared
+from mintmark.store.reading import Reader
+from mintmark.store.session import OPENED_ELSEWHERE
+from mintmark.store.transaction import Transaction
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+MAX_WAIT_S: Final = 10.0
+"""For the transaction that this process has in hand."""
+
+
+class Block(NamedTuple):
+    """A transaction over many calls: what writes and what reads in it."""
+
+    transaction: Transaction
+    reader: Reader
+
+
+class BlockSession(Protocol):
+    """A connection for such transactions."""
+
+    async def begin(self) -> Block:
+        """Begin one, which holds the turn of registrations. Raises: DBAPIError, StoreUnavailable."""
+
+    async def commit(self) -> None:
+        """End it, give up the turn, and tell of what has changed. Raises: DBAPIError."""
+
+    def close(self) -> None:
+        """Undo what was not committed, and let go of the connection."""
+
+
+class Blocks(Protocol):
+    """Where a view of the store begins its transactions over many calls."""
+
+    def begin(self) -> AbstractAsyncContextManager[Block]:
+        """Begin one that ends with the block, undone where that raises. Raises: StoreError, SettingsError."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+
+class BlockReader:
+    """Implements `reading.Reader`: what a block has read it need not read again until it writes; nobody else does."""
+
+    def __init__(self, reader: Reader, transaction: Transaction) -> None:
+        self._reader = reader
+        self._transaction = transaction
+        self._read: dict[Any, Any] = {}
+        self._era = transaction.era
+
+    async def run(
+        self,
+        read: Callable[Concatenate[Connection, Given], Result],
+        /,
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Result:
+        """Return what `read` returns, or has returned. Raises: StoreUnavailable, StoreError."""
+        if self._era != self._transaction.era:
+            self._read.clear()
+            self._era = self._transaction.era
+        asked = (read, args)
+        if kwargs or not all(isinstance(one, str | bytes | Prepared) for one in args):
+            return await self._reader.run(read, *args, **kwargs)
+        if asked not in self._read:
+            self._read[asked] = await self._reader.run(read, *args, **kwargs)
+        return cast(Result, self._read[asked])
+
+    def close(self) -> None:
+        """Leave the connection to the block."""
+
+
+class KeptBlocks:
+    """Implements `Blocks` for the store itself."""
+
+    def __init__(self, open_session: Callable[[], BlockSession]) -> None:
+        """Take what opens a connection. Raises: nothing; it is opened when it is first needed."""
+        self._open = open_session
+        self._kept: BlockSession | None = None
+        self._in_hand = asyncio.Lock()
+        self._process = os.getpid()
+        self._is_closed = False
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Block]:
+        """Begin one that ends with the block, undone where that raises. Raises: StoreError, SettingsError."""
+        if self._process != os.getpid():
+            raise StoreError(OPENED_ELSEWHERE)
+        if self._is_closed:
+            raise StoreUnavailable("the store is closed")
+        await self._wait()
+        try:
+            session, self._kept = self._kept or self._open(), None
+            try:
+                with store_faults():
+                    transaction, reader = await session.begin()
+                    yield Block(transaction, BlockReader(reader, transaction))
+                    await session.commit()
+            except BaseException:
+                session.close()
+                raise
+            self._kept = session
+        finally:
+            self._in_hand.release()
+        if self._is_closed:
+            self.close()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(MAX_WAIT_S):
+                await self._in_hand.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable("the database was locked for too long") from error
+
+    def close(self) -> None:
+        """Close the connection that is kept; one in use is closed at the end of its block."""
+        self._is_closed = True
+        session, self._kept = self._kept, None
+        if session is not None:
+            session.close()
+
+
+class Parts:
+    """Implements `Blocks` within a block: each is a part of it, undone by itself where it raises."""
+
+    def __init__(self, block: Block) -> None:
+        self._block = block
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Block]:
+        """Begin a part that ends with the block, undone where that raises. Raises: StoreUnavailable."""
+        async with self._block.transaction.part():
+            yield self._block
+
+    def close(self) -> None:
+        """Leave the database to the block."""
