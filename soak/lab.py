@@ -21,6 +21,7 @@ from urllib.request import urlopen
 
 from soak.asking import OMADAC_ID, Client
 from soak.broken import LabError
+from soak.laws import MEMORY_S
 from tests.endpoints.servers import MINTMARK, clean_environment, find_free_port, run_mintmark
 from tests.postgresql import FAST, PASSWORD, PATIENCE_S, USER, Postgres, find_programs, unprivileged
 
@@ -264,6 +265,9 @@ class Lab:
             "database_url": f"postgresql://{USER}:{PASSWORD}@{hosts}/{self._name}?target_session_attrs=read-write",
             "master_key": self._master_key,
             "workers": str(WORKERS),
+            "cache_max_age_s": str(MEMORY_S),
+            # The machine has more to do than its nodes: that is not the load that they should shed.
+            "shed_after_s": "5",
             "log_level": "warning",
             "audit_checkpoint_interval_s": "5",
             "failures_per_client": "1000000",

@@ -13,6 +13,8 @@ from soak.journal import UNANSWERED, Entry, Window
 
 SEEN_WITHIN_S: Final = 1.0
 """Within so long every node that reaches the database knows of a change: twice `refresh_interval_s`."""
+MEMORY_S: Final = 8
+"""A node that does not reach the database goes by what it knows for so long: `cache_max_age_s`."""
 ROUNDING_S: Final = 1.0
 """Tokens and secrets live for whole seconds."""
 LEEWAY_S: Final = 2.0
@@ -61,13 +63,11 @@ def skew_of(entry: Entry, windows: Windows) -> int:
 
 
 def known_by(change: Entry, windows: Windows, node: str = "") -> float:
-    """Return from when on a node must act by a change. One that was lost, or a node cut off, has until the recovery."""
-    late = [
-        one.recovered
-        for one in windows
-        if one.overlaps(change.began, change.ended + SEEN_WITHIN_S)
-        and (not change.outcome or (one.is_cut and one.node in {"", node}))
-    ]
+    """Return from when on a node must act by a change. One that was lost may come until the recovery."""
+    during = [one for one in windows if one.overlaps(change.began, change.ended + SEEN_WITHIN_S)]
+    late = [one.recovered for one in during if not change.outcome]
+    unheard = [one.recovered for one in during if one.is_cut and one.node in {"", node}]
+    late += [min(max(unheard), change.ended + MEMORY_S)] if unheard else []
     return max([change.ended, *late]) + SEEN_WITHIN_S
 
 
