@@ -17,7 +17,7 @@ import structlog
 LOOK_S: Final = 0.05
 """Between looks whether the loop turns in time."""
 WATCHED_S: Final = 2.0
-"""After the loop was late, its turns are measured for so long. One alone harms nobody: the next may be short."""
+"""After the loop was late, its turns are measured for so long."""
 TOLD_EVERY_S: Final = 1.0
 LEAST_SHARE: Final = 0.2
 """Of the requests. To shed one costs a third of an answer: where this is too much, to shed more would help nobody."""
@@ -39,6 +39,7 @@ class Shedding:
         self._after_s = after_s
         self._share = 1.0
         self._credit = 0.0
+        self._was_long = False
         self._turn_began: float | None = None
         self._watch_until = 0.0
         self._shed = 0
@@ -63,7 +64,14 @@ class Shedding:
             self._turn_began = None
 
     def note_turn(self, length_s: float) -> None:
-        """Take a share in the next turn that would have made this one as long as it may be."""
+        """Take a share in the next turn that would have made this one as long as it may be.
+
+        One long turn among short ones is none of the requests' doing: the process stood still.
+        """
+        is_first = length_s > self._after_s and not self._was_long
+        self._was_long = length_s > self._after_s
+        if is_first:
+            return
         change = self._after_s / max(length_s, self._after_s / MOST_GROWTH)
         self._share = min(1.0, max(LEAST_SHARE, self._share * change))
 
