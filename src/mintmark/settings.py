@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Seconds after which such a look is given up."""
     cache_max_age_s: float = 30.0
     """Seconds for which a process answers from memory when it cannot learn what has changed; 0: it looks each time."""
-    shed_after_s: float = 0.1
+    shed_after_s: float = 0.25
     """Seconds that requests may wait for those before them; where they wait longer, a part is answered 503 at once."""
     database_connect_timeout_s: int = 5
     """Seconds to connect to PostgreSQL, where the URL does not say otherwise."""

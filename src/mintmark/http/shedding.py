@@ -17,7 +17,7 @@ import structlog
 LOOK_S: Final = 0.05
 """Between looks whether the loop turns in time."""
 WATCHED_S: Final = 2.0
-"""After the loop was late, its turns are measured for so long. One alone harms nobody: the next may be short."""
+"""After the loop was late, its turns are measured for so long."""
 CROWD: Final = 20
 """Requests of one turn. Where there are fewer it is not by their number that it was long, and to shed helps nobody."""
 TOLD_EVERY_S: Final = 1.0
@@ -42,6 +42,7 @@ class Shedding:
         self._share = 1.0
         self._credit = 0.0
         self._asked = 0
+        self._was_long = False
         self._turn_began: float | None = None
         self._watch_until = 0.0
         self._shed = 0
@@ -67,12 +68,18 @@ class Shedding:
             self._turn_began, self._asked = None, 0
 
     def note_turn(self, length_s: float, requests: int = CROWD) -> None:
-        """Take a share in the next turn that would have made this one as long as it may be."""
-        if requests < CROWD:
+        """Take a share in the next turn that would have made this one as long as it may be.
+
+        One long turn among short ones is none of the requests' doing: the process stood still.
+        """
+        is_crowded = requests >= CROWD
+        is_long = is_crowded and length_s > self._after_s
+        was_long, self._was_long = self._was_long, is_long
+        if not is_crowded:
             self._share = 1.0
-            return
-        change = self._after_s / max(length_s, self._after_s / MOST_GROWTH)
-        self._share = min(1.0, max(LEAST_SHARE, self._share * change))
+        elif was_long or not is_long:
+            change = self._after_s / max(length_s, self._after_s / MOST_GROWTH)
+            self._share = min(1.0, max(LEAST_SHARE, self._share * change))
 
     async def watch(self) -> None:
         """Look, until cancelled, how late the event loop is."""

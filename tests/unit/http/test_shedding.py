@@ -25,13 +25,17 @@ async def test_as_many_are_shed_as_make_a_turn_short_again():
     shedding = Shedding(AFTER_S)
     shedding.note_lateness(now=100.0, late_s=2 * AFTER_S)
     assert shedding.is_watching
+    # Of one alone nothing follows: the process may have stood still.
+    shedding.note_turn(2 * AFTER_S)
+    assert count_taken(shedding) == 1000
     shedding.note_turn(2 * AFTER_S)
     assert count_taken(shedding) == 500
 
 
 async def test_whoever_stands_last_in_a_turn_has_the_same_share_as_the_first():
     shedding = Shedding(AFTER_S)
-    shedding.note_turn(2 * AFTER_S)
+    for _ in range(2):
+        shedding.note_turn(2 * AFTER_S)
     assert [count_taken(shedding, 100) for _ in range(10)] == [50] * 10
 
 
@@ -45,7 +49,8 @@ async def test_some_are_always_taken():
 async def test_when_turns_are_short_again_all_are_taken_again():
     shedding = Shedding(AFTER_S)
     shedding.note_lateness(now=100.0, late_s=AFTER_S)
-    shedding.note_turn(10 * AFTER_S)
+    for _ in range(2):
+        shedding.note_turn(10 * AFTER_S)
     # A turn that is just as long as it may be is not answered by more.
     shedding.note_turn(AFTER_S)
     assert count_taken(shedding) < 500
@@ -58,9 +63,11 @@ async def test_when_turns_are_short_again_all_are_taken_again():
 
 async def test_a_slow_turn_of_few_requests_sheds_nobody():
     shedding = Shedding(AFTER_S)
-    shedding.note_turn(10 * AFTER_S, CROWD - 1)
+    for _ in range(2):
+        shedding.note_turn(10 * AFTER_S, CROWD - 1)
     assert count_taken(shedding) == 1000
-    shedding.note_turn(10 * AFTER_S, CROWD)
+    for _ in range(2):
+        shedding.note_turn(10 * AFTER_S, CROWD)
     assert count_taken(shedding) < 1000
     shedding.note_turn(10 * AFTER_S, 1)
     assert count_taken(shedding) == 1000
