@@ -59,7 +59,7 @@ clean: ## remove the environment and the caches
 # --- the environment: made once, and again when a lock or pyproject.toml changes ---
 
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-header $(LOCK) pyproject.toml --extra server
+	--no-header $(LOCK) pyproject.toml --extra server --extra postgresql
 INSTALL = $(UV) pip install --quiet --python .venv/bin/python
 
 .venv/.server-installed: requirements/server.txt pyproject.toml | .venv/bin/python
