@@ -261,7 +261,8 @@ def find_database(folder: Path) -> Path:
     return next(folder.rglob("mintmark.db"))
 
 
-async def test_a_batch_whose_caller_goes_away_has_done_nothing(world: World):
+async def test_a_batch_whose_caller_goes_away_has_done_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(joint, "RESTS_S", 0)
     token = await world.token("own")
     creations = [action("POST", CLIENTS, {"client_id": f"c{number}"}) for number in range(20)]
     asking = asyncio.create_task(world.call("POST", "/batch", token, {"actions": creations}))
