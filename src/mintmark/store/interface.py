@@ -55,6 +55,9 @@ class TenantStore(Protocol):
     async def customers(self, msp_id: str) -> tuple[str, ...]:
         """Return the ids of the tenants whose msp this is, in order."""
 
+    async def find_customer(self, msp_id: str, title: str) -> TenantRecord | None:
+        """Return the msp's customer of this name, or None."""
+
     async def list_customers(self, msp_id: str) -> builtins.list[TenantRecord]:
         """Return the tenants whose msp this is, by id."""
 
