@@ -197,14 +197,16 @@ class SiteStore(Protocol):
             containing: a text that the name holds, in whatever case; empty: any.
         """
 
-    async def change(self, tenant_id: str, site_id: str, changes: Mapping[str, Any]) -> None:
-        """Write the named fields; `details` adds to those that are there.
+    async def change(self, tenant_id: str, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write for each site the fields that are named for it, all or none.
 
-        Raises: NotFound, AlreadyExists (a name within the tenant).
+        What is not named stays; `details` adds to those that are there.
+
+        Raises: NotFound (a site), AlreadyExists (a name).
         """
 
-    async def remove(self, tenant_id: str, site_id: str) -> None:
-        """Remove a site. Raises: NotFound."""
+    async def remove(self, tenant_id: str, site_ids: Collection[str]) -> None:
+        """Remove sites, all or none. Raises: NotFound (a site)."""
 
 
 class KeyStore(Protocol):
