@@ -228,9 +228,10 @@ async def test_a_failed_action_leaves_nothing_at_all_and_those_before_it_stay(wo
 
 async def test_every_action_raises_the_revision_as_it_does_alone(world: World):
     token, deployment = await world.token("own"), world.process.administration.store.deployment
+    await world.call("POST", CLIENTS, token, {"client_id": "a"})
     before, of_issuers = await deployment.revisions()
 
-    await run(world, token, *(action("POST", CLIENTS, {"client_id": name}) for name in "abc"))
+    await run(world, token, *(action("PATCH", f"{CLIENTS}/a", {"client_name": name}) for name in "xyz"))
     await run(world, token, action("PATCH", "/tenants/own", {"title": "Own"}))
 
     assert await deployment.revisions() == (before + 4, before + 4)
@@ -261,7 +262,8 @@ def find_database(folder: Path) -> Path:
     return next(folder.rglob("mintmark.db"))
 
 
-async def test_a_batch_whose_caller_goes_away_has_done_nothing(world: World):
+async def test_a_batch_whose_caller_goes_away_has_done_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(joint, "RESTS_S", 0)
     token = await world.token("own")
     creations = [action("POST", CLIENTS, {"client_id": f"c{number}"}) for number in range(20)]
     asking = asyncio.create_task(world.call("POST", "/batch", token, {"actions": creations}))

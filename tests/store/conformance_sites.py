@@ -76,33 +76,34 @@ class SiteConformance:
     async def test_a_change_writes_what_it_names_and_counts(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
         await store.sites.add([site(), site("a2", "Quay")])
-        await store.sites.change("acme", "a1", {"name": "Yard", "details": {"address": "1 Road"}})
+        await store.sites.change("acme", {"a1": {"name": "Yard", "details": {"address": "1 Road"}}})
         assert await store.sites.find("acme", "a1") == site(name="Yard", details={"address": "1 Road"}, version=2)
-        await store.sites.change("acme", "a1", {"details": {"tagIds": []}})
+        await store.sites.change("acme", {"a1": {"details": {"tagIds": []}}, "a2": {"region": "France"}})
         changed = site(name="Yard", details={"address": "1 Road", "tagIds": []}, version=3)
         assert await store.sites.find("acme", "a1") == changed
+        assert await store.sites.find("acme", "a2") == site("a2", "Quay", region="France", version=2)
         with pytest.raises(AlreadyExists):
-            await store.sites.change("acme", "a1", {"region": "x", "name": "Quay"})
+            await store.sites.change("acme", {"a2": {"region": "x"}, "a1": {"name": "Quay"}})
         with pytest.raises(NotFound):
-            await store.sites.change("acme", "a9", {"name": "y"})
+            await store.sites.change("acme", {"a1": {"name": "x"}, "a9": {"name": "y"}})
         assert await store.sites.find("acme", "a1") == changed
-        assert await store.sites.find("acme", "a2") == site("a2", "Quay")
 
     async def test_parallel_changes_of_details_are_all_kept(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
         await store.sites.add([site()])
-        await asyncio.gather(*(store.sites.change("acme", "a1", {"details": {name: 1}}) for name in "abc"))
+        await asyncio.gather(*(store.sites.change("acme", {"a1": {"details": {name: 1}}}) for name in "abc"))
         found = await store.sites.find("acme", "a1")
         assert found is not None
         assert found.details == {"a": 1, "b": 1, "c": 1}
 
     async def test_a_removed_site_is_gone(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
-        await store.sites.add([site(), site("a2")])
-        await store.sites.remove("acme", "a1")
+        await store.sites.add([site(), site("a2"), site("a3")])
+        await store.sites.remove("acme", ["a1", "a3"])
         assert await names(store) == ["site a2"]
         with pytest.raises(NotFound):
-            await store.sites.remove("acme", "a1")
+            await store.sites.remove("acme", ["a2", "a1"])
+        assert await names(store) == ["site a2"]
 
     async def test_sites_go_with_their_tenant(self, store: Store) -> None:
         await store.tenants.add(tenant(), [])
@@ -114,8 +115,8 @@ class SiteConformance:
         await store.tenants.add(tenant(), [])
         before = await store.deployment.revision()
         await store.sites.add([site()])
-        await store.sites.change("acme", "a1", {"name": "Yard"})
-        await store.sites.remove("acme", "a1")
+        await store.sites.change("acme", {"a1": {"name": "Yard"}})
+        await store.sites.remove("acme", ["a1"])
         assert await store.deployment.revision() == before
 
     async def test_sites_that_end_tokens_come_with_new_generations_or_not_at_all(self, store: Store) -> None:
@@ -135,8 +136,8 @@ class SiteConformance:
         await store.tenants.add(tenant(), [])
         acting = store.acting(ACT)
         await acting.sites.add([site()])
-        await acting.sites.change("acme", "a1", {"name": "Yard"})
-        await acting.sites.remove("acme", "a1")
+        await acting.sites.change("acme", {"a1": {"name": "Yard"}})
+        await acting.sites.remove("acme", ["a1"])
         records = await store.audit.after(0, 10)
         assert [record.subject for record in records] == ["site acme/a1"] * 3
         bodies = [msgspec.json.decode(record.body) for record in records]

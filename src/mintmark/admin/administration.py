@@ -90,7 +90,7 @@ class Administration(msgspec.Struct, frozen=True):
     async def together(self) -> AsyncIterator[Administration]:
         """Give the same for a block that is one transaction, or a part of one: see `Store.together`."""
         async with self.store.together() as store:
-            yield msgspec.structs.replace(self, store=store, is_together=True)
+            yield self if self.is_together else msgspec.structs.replace(self, store=store, is_together=True)
 
     def require_alone(self) -> None:
         """Say that what follows is nothing for a transaction that many share. Raises: NotShared."""

@@ -6,6 +6,8 @@ applications: they are the tenant's as a whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from mintmark.admin.actor import Actor, name_token
@@ -16,7 +18,7 @@ from mintmark.admin.clients import (
     ClientRequest,
     RegisteredClient,
     change_client,
-    register_client,
+    register_clients,
     remove_client,
     require_client,
 )
@@ -93,10 +95,19 @@ async def create_application(
     administration: Administration, tenant_id: str, request: ApplicationRequest
 ) -> RegisteredClient:
     """Register an application; its secret is shown this once. Raises: AdministrationError."""
+    return (await create_applications(administration, tenant_id, [request]))[0]
+
+
+async def create_applications(
+    administration: Administration, tenant_id: str, requests: Sequence[ApplicationRequest]
+) -> list[RegisteredClient]:
+    """Register applications, all or none; their secrets are shown this once. Raises: AdministrationError."""
     await _permit(administration, tenant_id, "clients:write")
-    require_role(administration, tenant_id, request.role)
-    _require_some(request.privilege)
-    return await register_client(administration, _client_of(tenant_id, request))
+    for request in requests:
+        require_role(administration, tenant_id, request.role)
+        _require_some(request.privilege)
+    clients = [_client_of(tenant_id, request) for request in requests]
+    return await register_clients(administration, tenant_id, clients)
 
 
 async def change_application(

@@ -139,7 +139,7 @@ async def _require_customer(administration: Administration, msp_id: str, custome
 
 async def _require_free_name(administration: Administration, msp_id: str, name: str) -> None:
     """All customers' names count, also of those beyond the actor's reach."""
-    if any(one.title == name for one in await administration.store.tenants.list_customers(msp_id)):
+    if await administration.store.tenants.find_customer(msp_id, name) is not None:
         raise _taken(name)
 
 

@@ -17,7 +17,7 @@ from mintmark.admin.clients import (
 )
 from mintmark.admin.declared_secrets import MadeForClient
 from mintmark.admin.secret_planning import ONE_SECRET, Wanted, give_wanted
-from mintmark.admin.sites import SiteChanges, SiteRequest, change_site, create_site, list_sites, remove_site
+from mintmark.admin.sites import SiteChanges, SiteRequest, change_sites, create_site, list_sites, remove_sites
 from mintmark.admin.tenants import TenantChanges, TenantRequest, change_tenant, create_tenant, suspend_tenant
 
 SECRETS: Final = "secrets"
@@ -57,7 +57,7 @@ async def alter_site(
     administration: Administration, members: Mapping[str, Any], *, tenant_id: str, site_id: str
 ) -> list[MadeForClient]:
     """Change a site. Raises: AdministrationError, SettingsError."""
-    await change_site(administration, tenant_id, site_id, SiteChanges(**members))
+    await change_sites(administration, tenant_id, {site_id: SiteChanges(**members)})
     return []
 
 
@@ -65,7 +65,7 @@ async def drop_site(
     administration: Administration, _: Mapping[str, Any], *, tenant_id: str, site_id: str
 ) -> list[MadeForClient]:
     """Remove a site. Raises: AdministrationError, SettingsError."""
-    await remove_site(administration, tenant_id, site_id)
+    await remove_sites(administration, tenant_id, [site_id])
     return []
 
 

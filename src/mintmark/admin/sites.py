@@ -7,7 +7,8 @@ would be beyond its reach.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -82,35 +83,43 @@ async def require_site(administration: Administration, tenant_id: str, site_id: 
 
 async def create_site(administration: Administration, tenant_id: str, request: SiteRequest) -> SiteRecord:
     """Make a site. Raises: AdministrationError."""
+    return (await create_sites(administration, tenant_id, [request]))[0]
+
+
+async def create_sites(
+    administration: Administration, tenant_id: str, requests: Sequence[SiteRequest]
+) -> list[SiteRecord]:
+    """Make sites, all or none. Raises: AdministrationError."""
     _permit_new(administration, tenant_id)
-    sites = _new_sites(administration, tenant_id, [request])
+    sites = _new_sites(administration, tenant_id, requests)
     try:
         await administration.acting("create_site").sites.add(sites)
     except AlreadyExists as error:
-        raise _taken([request]) from error
+        raise _taken(requests) from error
     except NotFound as error:
         raise Missing(f"there is no tenant {tenant_id!r}") from error
-    return sites[0]
+    return sites
 
 
-async def change_site(administration: Administration, tenant_id: str, site_id: str, changes: SiteChanges) -> None:
-    """Change a site. Raises: AdministrationError."""
-    _permit_one(administration, tenant_id, site_id, permission="sites:write")
+async def change_sites(administration: Administration, tenant_id: str, changes: Mapping[str, SiteChanges]) -> None:
+    """Change sites, named by their ids, all or none. Raises: AdministrationError."""
+    _permit_some(administration, tenant_id, changes, permission="sites:write")
+    given = {site_id: _given(one) for site_id, one in changes.items()}
     try:
-        await administration.acting("change_site").sites.change(tenant_id, site_id, _given(changes))
+        await administration.acting("change_site").sites.change(tenant_id, given)
     except AlreadyExists as error:
-        raise _taken([changes]) from error
+        raise _taken(list(changes.values())) from error
     except NotFound as error:
-        raise _no_site(site_id) from error
+        raise _no_site(changes) from error
 
 
-async def remove_site(administration: Administration, tenant_id: str, site_id: str) -> None:
-    """Remove a site. Raises: AdministrationError."""
-    _permit_one(administration, tenant_id, site_id, permission="sites:write")
+async def remove_sites(administration: Administration, tenant_id: str, site_ids: Collection[str]) -> None:
+    """Remove sites, all or none. Raises: AdministrationError."""
+    _permit_some(administration, tenant_id, site_ids, permission="sites:write")
     try:
-        await administration.acting("remove_site").sites.remove(tenant_id, site_id)
+        await administration.acting("remove_site").sites.remove(tenant_id, site_ids)
     except NotFound as error:
-        raise _no_site(site_id) from error
+        raise _no_site(site_ids) from error
 
 
 async def copy_site(
@@ -145,10 +154,13 @@ def _permit_new(administration: Administration, tenant_id: str) -> None:
         raise SiteOutOfReach("who is limited to some sites makes no new ones")
 
 
-def _permit_one(administration: Administration, tenant_id: str, site_id: str, *, permission: Permission) -> None:
+def _permit_some(
+    administration: Administration, tenant_id: str, site_ids: Collection[str], *, permission: Permission
+) -> None:
     administration.permit(permission, tenant_id)
-    if administration.actor.sites is not None and site_id not in administration.actor.sites:
-        raise SiteOutOfReach(f"beyond reach: {site_id!r}")
+    own = administration.actor.sites
+    if own is not None and not own >= set(site_ids):
+        raise SiteOutOfReach(f"beyond reach: {_named(site_ids)}")
 
 
 def _given(changes: SiteChanges) -> dict[str, Any]:
@@ -161,10 +173,10 @@ def _given(changes: SiteChanges) -> dict[str, Any]:
 async def _require_site(
     administration: Administration, tenant_id: str, site_id: str, *, permission: Permission
 ) -> SiteRecord:
-    _permit_one(administration, tenant_id, site_id, permission=permission)
+    _permit_some(administration, tenant_id, [site_id], permission=permission)
     site = await administration.store.sites.find(tenant_id, site_id)
     if site is None:
-        raise _no_site(site_id)
+        raise _no_site([site_id])
     return site
 
 
@@ -241,5 +253,9 @@ def _taken(sites: Sequence[SiteRequest | SiteChanges]) -> Taken:
     return Taken(f"there is a site with such a name already: {names}")
 
 
-def _no_site(site_id: str) -> Missing:
-    return Missing(f"there is no such site: {site_id!r}")
+def _no_site(site_ids: Collection[str]) -> Missing:
+    return Missing(f"there is no such site: {_named(site_ids)}")
+
+
+def _named(site_ids: Collection[str]) -> str:
+    return ", ".join(map(repr, islice(site_ids, NAMES_SHOWN)))

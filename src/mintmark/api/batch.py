@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final, Literal, NamedTuple
+from functools import partial
+from itertools import takewhile
+from typing import Annotated, Final, Literal, NamedTuple, cast
 
 import msgspec
 
@@ -11,7 +13,7 @@ from mintmark.admin.actor import Actor, actor_of_token
 from mintmark.admin.administration import Administration
 from mintmark.api.joint import carry_out_jointly
 from mintmark.api.operation import PREFIX, Call, Desk, Found, Operation, Reply, Table, read_path
-from mintmark.api.performing import READING, carry_out, refuse
+from mintmark.api.performing import READING, carry_out, carry_out_many, refuse
 from mintmark.api.problems import Refusal
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.store.interface import Store
@@ -150,9 +152,27 @@ class Actions:
             raise found
         return await carry_out(found, request, msgspec.structs.replace(self._desk, administration=administration))
 
+    def alike(self, place: int) -> int:
+        """Return how many from here on differ in nothing but their bodies, where their row does many."""
+        first = self._asked[place]
+        if isinstance(first.found, Refusal) or first.found.operation.call_many is None:
+            return 1
+        return len(list(takewhile(partial(is_alike, first), self._asked[place:])))
+
+    async def answer_alike(self, place: int, count: int, administration: Administration) -> list[HttpResponse]:
+        """Carry out actions that are alike, all or none. Raises: whatever one of them failed of."""
+        requests = [request for request, _ in self._asked[place : place + count]]
+        found = cast(Found, self._asked[place].found)
+        return await carry_out_many(found, requests, msgspec.structs.replace(self._desk, administration=administration))
+
     def refuse(self, error: Exception) -> HttpResponse:
         """Return the problem that answers a failed action."""
         return refuse(error, self._desk.exchange)
+
+
+def is_alike(first: Asked, other: Asked) -> bool:
+    """Tell whether two actions differ in nothing but their bodies."""
+    return other.found == first.found and other.request.headers is first.request.headers is PLAIN
 
 
 def read_action(action: Action, table: Table, source: str) -> Asked:

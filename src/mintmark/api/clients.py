@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -11,10 +11,11 @@ import msgspec
 from mintmark.admin.clients import (
     ClientChanges,
     ClientRequest,
+    RegisteredClient,
     change_client,
     disable_client,
     list_clients,
-    register_client,
+    register_clients,
     remove_client,
     require_client,
 )
@@ -118,9 +119,18 @@ async def list_page(call: Call) -> Reply:
 
 async def create(call: Call) -> Reply:
     """Register a client."""
-    tenant_id = call.path["tenant_id"]
-    made = await register_client(call.administration, ClientRequest(tenant_id=tenant_id, **given_members(call.body)))
-    where = f"/tenants/{tenant_id}/clients/{quote(made.client.client_id, safe='')}"
+    return (await create_many([call]))[0]
+
+
+async def create_many(calls: Sequence[Call]) -> list[Reply]:
+    """Register clients of one tenant, all or none."""
+    tenant_id = calls[0].path["tenant_id"]
+    requests = [ClientRequest(tenant_id=tenant_id, **given_members(call.body)) for call in calls]
+    return [_show_made(made) for made in await register_clients(calls[0].administration, tenant_id, requests)]
+
+
+def _show_made(made: RegisteredClient) -> Reply:
+    where = f"/tenants/{made.client.tenant_id}/clients/{quote(made.client.client_id, safe='')}"
     shown = show_new_client(made.client, made.client_secret if made.is_generated else None)
     return Reply(shown, made.client.version, location=where)
 
@@ -170,6 +180,7 @@ OPERATIONS: Final = (
         path=CLIENTS,
         permission="clients:write",
         call=create,
+        call_many=create_many,
         summary="Register a client",
         about="A secret that was made is in this answer and in no other. Nobody gives a client a scope of this API,"
         " or a role, that he has not himself.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final, Protocol, TypeVar
 
@@ -20,6 +21,8 @@ from mintmark.tokens.verification import LiveToken
 
 HELD_S: Final = 0.05
 """After so long no further action begins in a transaction; the one in hand is finished."""
+RESTS_S: Final = 0.002
+"""So often the event loop is given to others."""
 
 Answer = TypeVar("Answer")
 
@@ -46,6 +49,12 @@ class Actions(Protocol[Answer]):
 
     async def answer(self, place: int, administration: Administration) -> Answer:
         """Carry out an action. Raises: whatever it failed of."""
+
+    def alike(self, place: int) -> int:
+        """Return how many actions from this place on a verb does at once; 1: it does them one by one."""
+
+    async def answer_alike(self, place: int, count: int, administration: Administration) -> Sequence[Answer]:
+        """Carry out so many at once, all or none. Raises: whatever one of them failed of."""
 
     def refuse(self, error: Exception) -> Answer:
         """Return the answer to a failed action."""
@@ -88,18 +97,19 @@ async def _take(
         async with begun as shared:
             standing = await Standing.look(shared.store, actions.live)
             await actions.admit()
-            ends = time.monotonic() + HELD_S
+            ends, rests = time.monotonic() + HELD_S, time.monotonic() + RESTS_S
             acting = shared.on_behalf_of(await actions.act(shared.store))
-            for place in places:
+            while True:
                 try:
-                    answers.append(await _answer(actions, place, acting))
+                    answers += await _answer(actions, places[len(answers)], acting)
                 except NotShared:
                     if not answers:
                         raise
                     break
-                # Others have their turn, too.
-                await asyncio.sleep(0)
-                if actions.is_end(answers[-1]) or time.monotonic() > ends or place == places[-1]:
+                if time.monotonic() > rests:
+                    await asyncio.sleep(0)
+                    rests = time.monotonic() + RESTS_S
+                if actions.is_end(answers[-1]) or time.monotonic() > ends or len(answers) == len(places):
                     break
                 of_issuers = standing.revisions[1]
                 if not await standing.holds(shared.clock()):
@@ -114,12 +124,24 @@ async def _take(
     return answers
 
 
-async def _answer(actions: Actions[Answer], place: int, administration: Administration) -> Answer:
-    """Carry out one action, a part of the transaction. Raises: StoreUnavailable (it is gone), NotShared."""
+async def _answer(actions: Actions[Answer], place: int, administration: Administration) -> Sequence[Answer]:
+    """Carry out the next action, or with it those behind it that its verb does at once: a part of the transaction.
+
+    Raises: StoreUnavailable (it is gone), NotShared.
+    """
+    count = actions.alike(place) if administration.is_together else 1
+    if count > 1:
+        try:
+            async with administration.together() as part:
+                return await actions.answer_alike(place, count, part)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: S110 - one by one it comes again, and each is answered for itself
+            pass
     try:
         async with administration.together() if administration.is_together else nullcontext(administration) as part:
-            return await actions.answer(place, part)
+            return [await actions.answer(place, part)]
     except (StoreUnavailable, NotShared):
         raise
     except Exception as error:
-        return actions.refuse(error)
+        return [actions.refuse(error)]

@@ -5,7 +5,7 @@ Routes, the OpenAPI document, the page for people and the batch call are all mad
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
@@ -69,6 +69,10 @@ class Reply(msgspec.Struct, frozen=True):
     """A `Link` header. RFC: 8288."""
 
 
+Many = Callable[[Sequence[Call]], Awaitable[list[Reply]]]
+"""Does what as many calls with the same path do one after the other, all or none."""
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One row."""
 
@@ -81,6 +85,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """The scope-token that the caller's token must hold; empty: any live management token will do."""
     call: Callable[[Call], Awaitable[Reply]]
     summary: str
+    call_many: Many | None = None
+    """For neighbours in a batch."""
     about: str = ""
     query: type[msgspec.Struct] = NoQuery
     takes: type[msgspec.Struct] | None = None

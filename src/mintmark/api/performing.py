@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import structlog
@@ -20,7 +20,7 @@ from mintmark.admin.administration import (
 )
 from mintmark.api.idempotency import HEADER as KEY_HEADER
 from mintmark.api.idempotency import answer_once
-from mintmark.api.operation import PREFIX, Call, Desk, Found, Operation, Reply
+from mintmark.api.operation import PREFIX, Call, Desk, Found, Many, Operation, Reply
 from mintmark.api.problems import Exchange, Fault, Refusal, write_problem
 from mintmark.api.reading import is_unchanged, read_body, read_if_match, read_query
 from mintmark.protocol.errors import SettingsError, StoreUnavailable
@@ -50,6 +50,15 @@ async def carry_out(found: Found, request: HttpRequest, desk: Desk) -> HttpRespo
     _require_known_headers(found.operation, request)
     answer = partial(_answer, found, request)
     return await (answer_once(found, request, desk, answer) if KEY_HEADER in request.headers else answer(desk))
+
+
+async def carry_out_many(found: Found, requests: Sequence[HttpRequest], desk: Desk) -> list[HttpResponse]:
+    """Carry out requests that differ in nothing but their bodies, all or none. Raises: as `carry_out`."""
+    operation = found.operation
+    require_permission(operation, desk)
+    call_many = cast(Many, operation.call_many)
+    replies = await call_many([_read(found, request, desk) for request in requests])
+    return [write_reply(operation, request, reply) for request, reply in zip(requests, replies, strict=True)]
 
 
 async def _answer(found: Found, request: HttpRequest, desk: Desk) -> HttpResponse:

@@ -47,8 +47,11 @@ class BlockSession(Protocol):
 class Blocks(Protocol):
     """Where a view of the store begins its transactions over many calls."""
 
-    def begin(self) -> AbstractAsyncContextManager[Block]:
-        """Begin one that ends with the block, undone where that raises. Raises: StoreError, SettingsError."""
+    def begin(self) -> AbstractAsyncContextManager[Block | None]:
+        """Begin one that ends with the block, undone where that raises. None: the view itself is in it already.
+
+        Raises: StoreError, SettingsError.
+        """
 
     def close(self) -> None:
         """Let go of the database."""
@@ -138,14 +141,12 @@ class KeptBlocks:
 class Parts:
     """Implements `Blocks` within a block: each is a part of it, undone by itself where it raises."""
 
-    def __init__(self, block: Block) -> None:
-        self._block = block
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[Block]:
+    def begin(self) -> AbstractAsyncContextManager[None]:
         """Begin a part that ends with the block, undone where that raises. Raises: StoreUnavailable."""
-        async with self._block.transaction.part():
-            yield self._block
+        return self._transaction.part()
 
     def close(self) -> None:
         """Leave the database to the block."""

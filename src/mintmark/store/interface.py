@@ -56,6 +56,9 @@ class TenantStore(Protocol):
     async def customers(self, msp_id: str) -> tuple[str, ...]:
         """Return the ids of the tenants whose msp this is, in order."""
 
+    async def find_customer(self, msp_id: str, title: str) -> TenantRecord | None:
+        """Return the msp's customer of this name, or None."""
+
     async def list_customers(self, msp_id: str) -> builtins.list[TenantRecord]:
         """Return the tenants whose msp this is, by id."""
 
@@ -195,14 +198,16 @@ class SiteStore(Protocol):
             containing: a text that the name holds, in whatever case; empty: any.
         """
 
-    async def change(self, tenant_id: str, site_id: str, changes: Mapping[str, Any]) -> None:
-        """Write the named fields; `details` adds to those that are there.
+    async def change(self, tenant_id: str, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write for each site the fields that are named for it, all or none.
 
-        Raises: NotFound, AlreadyExists (a name within the tenant).
+        What is not named stays; `details` adds to those that are there.
+
+        Raises: NotFound (a site), AlreadyExists (a name).
         """
 
-    async def remove(self, tenant_id: str, site_id: str) -> None:
-        """Remove a site. Raises: NotFound."""
+    async def remove(self, tenant_id: str, site_ids: Collection[str]) -> None:
+        """Remove sites, all or none. Raises: NotFound (a site)."""
 
 
 class KeyStore(Protocol):

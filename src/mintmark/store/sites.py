@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, select, update
 
 from mintmark.protocol.errors import NotFound
 from mintmark.store import clients as client_rows
@@ -22,10 +21,11 @@ from mintmark.store.writing import Shown, Subject, Writing
 
 IS_SITE: Final = (SITE.c.tenant_id == bindparam("of_tenant"), SITE.c.site_id == bindparam("of_site"))
 
-FIND: Final = Prepared(select(SITE).where(*IS_SITE))
-# Its fields are the statement's columns, which a type checker cannot know.
-SiteRow: Final[Any] = namedtuple("SiteRow", [one.name for one in SITE.c])  # type: ignore[misc]
+FIND: Final = select(SITE).where(*IS_SITE)
 COUNT: Final = Prepared(select(func.count()).select_from(SITE).where(SITE.c.tenant_id == bindparam("of_tenant")))
+FIND_SOME: Final = select(SITE).where(
+    SITE.c.tenant_id == bindparam("of_tenant"), SITE.c.site_id.in_(bindparam("of_sites", expanding=True))
+)
 ADD: Final = insert(SITE)
 CHANGE: Final = update(SITE).where(*IS_SITE).values(version=SITE.c.version + 1)
 REMOVE: Final = delete(SITE).where(*IS_SITE)
@@ -88,24 +88,30 @@ class SqlSites:
             chosen.append(SITE.c.name.icontains(containing, autoescape=True))
         return await self._reader.run(read_page, chosen, offset, limit)
 
-    async def change(self, tenant_id: str, site_id: str, changes: Mapping[str, Any]) -> None:
-        """Write the named fields; `details` adds to those that are there.
+    async def change(self, tenant_id: str, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write the fields named for each site, all or none; `details` adds to those that are there.
 
         Raises: NotFound, AlreadyExists (a name), StoreUnavailable.
         """
-        work = partial(change_site, tenant_id=tenant_id, site_id=site_id, changes=changes)
-        await self._writing.record(work, [about(tenant_id, site_id)._replace(show_result=msgspec.structs.asdict)])
+        work = partial(change_sites, tenant_id=tenant_id, changes=changes)
+        await self._writing.record(work, about(tenant_id, changes))
 
-    async def remove(self, tenant_id: str, site_id: str) -> None:
-        """Remove the site. Raises: NotFound, StoreUnavailable."""
-        work = partial(erase_site, tenant_id=tenant_id, site_id=site_id)
-        await self._writing.record(work, [about(tenant_id, site_id)])
+    async def remove(self, tenant_id: str, site_ids: Collection[str]) -> None:
+        """Remove sites, all or none. Raises: NotFound, StoreUnavailable."""
+        work = partial(erase_sites, tenant_id=tenant_id, site_ids=site_ids)
+        await self._writing.record(work, about(tenant_id, site_ids))
 
 
 def read_site(connection: Connection, tenant_id: str, site_id: str) -> SiteRecord | None:
     """Return the site, or None. Raises: DBAPIError."""
-    rows = FIND.rows(connection, tenant_id, site_id)
-    return site_from_row(SiteRow._make(rows[0])) if rows else None
+    row = connection.execute(FIND, {"of_tenant": tenant_id, "of_site": site_id}).one_or_none()
+    return site_from_row(row) if row else None
+
+
+def read_sites(connection: Connection, tenant_id: str, site_ids: Collection[str]) -> dict[str, SiteRecord]:
+    """Return those of the sites that are there, by id. Raises: DBAPIError."""
+    rows = connection.execute(FIND_SOME, {"of_tenant": tenant_id, "of_sites": list(site_ids)})
+    return {row.site_id: site_from_row(row) for row in rows}
 
 
 def read_page(
@@ -132,44 +138,52 @@ def write_ending_tokens(
         client_rows.change_client(connection, named=client_rows.Named(*client, None), changes={}, bump=True)
 
 
-def change_site(connection: Connection, *, tenant_id: str, site_id: str, changes: Mapping[str, Any]) -> SiteRecord:
-    """Update the named columns, and return the site as it is then. Raises: NotFound, DBAPIError."""
-    before = require_site(connection, tenant_id, site_id)
-    details = {**before.details, **changes.get("details", {})}
-    after = msgspec.structs.replace(before, **{**changes, "details": details, "version": before.version + 1})
-    values = {name: write(getattr(after, name)) for name, write in CHANGEABLE.items()}
-    change(connection, CHANGE, {**values, "of_tenant": tenant_id, "of_site": site_id})
-    return after
+def change_sites(connection: Connection, *, tenant_id: str, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Update the named columns. Raises: NotFound, DBAPIError."""
+    found = require_sites(connection, tenant_id, changes)
+    rows = []
+    for site_id, named in changes.items():
+        details = {**found[site_id].details, **named.get("details", {})}
+        after = msgspec.structs.replace(found[site_id], **{**named, "details": details})
+        values = {name: write(getattr(after, name)) for name, write in CHANGEABLE.items()}
+        rows.append({**values, "of_tenant": tenant_id, "of_site": site_id})
+    change(connection, CHANGE, *rows)
 
 
-def erase_site(connection: Connection, *, tenant_id: str, site_id: str) -> None:
-    """Delete the site. Raises: NotFound, DBAPIError."""
-    if change(connection, REMOVE, {"of_tenant": tenant_id, "of_site": site_id}) == 0:
-        raise no_site(tenant_id, site_id)
+def erase_sites(connection: Connection, *, tenant_id: str, site_ids: Collection[str]) -> None:
+    """Delete the sites. Raises: NotFound, DBAPIError."""
+    require_sites(connection, tenant_id, site_ids)
+    change(connection, REMOVE, *({"of_tenant": tenant_id, "of_site": site_id} for site_id in site_ids))
 
 
-def require_site(connection: Connection, tenant_id: str, site_id: str) -> SiteRecord:
-    """Return the site. Raises: NotFound, DBAPIError."""
-    found = read_site(connection, tenant_id, site_id)
-    if found is None:
-        raise no_site(tenant_id, site_id)
+def require_sites(connection: Connection, tenant_id: str, site_ids: Collection[str]) -> dict[str, SiteRecord]:
+    """Return the sites, by id. Raises: NotFound, DBAPIError."""
+    found = read_sites(connection, tenant_id, site_ids)
+    if missing := set(site_ids) - set(found):
+        raise NotFound(f"no sites {sorted(missing)} in tenant {tenant_id}")
     return found
 
 
-def no_site(tenant_id: str, site_id: str) -> NotFound:
-    """Return the error of a site that is not there."""
-    return NotFound(f"no site {site_id} in tenant {tenant_id}")
+class Look:
+    """What is to be recorded of several sites, read at one look: when the first of them is asked for."""
+
+    def __init__(self, tenant_id: str, site_ids: Collection[str]) -> None:
+        self._tenant_id = tenant_id
+        self._site_ids = list(site_ids)
+        self._found: dict[str, SiteRecord] = {}
+
+    def show(self, connection: Connection, *, site_id: str) -> Shown | None:
+        """Return what the audit log says of a site, or None. Raises: DBAPIError."""
+        if site_id == self._site_ids[0]:
+            self._found = read_sites(connection, self._tenant_id, self._site_ids)
+        found = self._found.get(site_id)
+        return msgspec.structs.asdict(found) if found else None
 
 
-def about(tenant_id: str, site_id: str) -> Subject:
-    """Return the site as what a change is about."""
-    return Subject("site", tenant_id, site_id, partial(show_site, tenant_id=tenant_id, site_id=site_id))
-
-
-def show_site(connection: Connection, *, tenant_id: str, site_id: str) -> Shown | None:
-    """Return what the audit log says of a site, or None. Raises: DBAPIError."""
-    found = read_site(connection, tenant_id, site_id)
-    return None if found is None else msgspec.structs.asdict(found)
+def about(tenant_id: str, site_ids: Collection[str]) -> list[Subject]:
+    """Return sites as what a change is about."""
+    look = Look(tenant_id, site_ids)
+    return [Subject("site", tenant_id, site_id, partial(look.show, site_id=site_id)) for site_id in site_ids]
 
 
 def new(site: SiteRecord) -> Subject:
@@ -188,7 +202,7 @@ def site_values(site: SiteRecord) -> dict[str, object]:
     }
 
 
-def site_from_row(row: Any) -> SiteRecord:
+def site_from_row(row: Row[*tuple[Any, ...]]) -> SiteRecord:
     """Return the site of a row."""
     return SiteRecord(
         tenant_id=row.tenant_id,

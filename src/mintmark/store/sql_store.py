@@ -77,7 +77,11 @@ class SqlStore:
         Of such a view it gives a part, which is undone by itself where the block raises.
         """
         async with self._opened.blocks.begin() as block:
-            shared = self._opened._replace(reader=block.reader, slow=block.reader, blocks=Parts(block))
+            if block is None:
+                yield self
+                return
+            parts = Parts(block.transaction)
+            shared = self._opened._replace(reader=block.reader, slow=block.reader, blocks=parts)
             yield SqlStore(shared, Writing(block.transaction))
 
     async def close(self) -> None:

@@ -90,11 +90,10 @@ class SqliteBlock:
         ending = asyncio.ensure_future(asyncio.to_thread(partial(self._connection.exec_driver_sql, "COMMIT")))
         try:
             await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            # The connection is the thread's until then.
+        finally:
+            # The connection is the thread's until then, also where nobody waits for it any more.
             await asyncio.wait([ending])
-            raise
-        self._bell.ring_if_revised(self._connection)
+            self._bell.ring_if_revised(self._connection)
         self._lock.release()
 
     def close(self) -> None:

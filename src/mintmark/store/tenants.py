@@ -39,6 +39,9 @@ LIST: Final = (
 LIST_ALL: Final = Prepared(LIST)
 FIND: Final = Prepared(LIST.where(IS_TENANT))
 FIND_IDENTIFIER: Final = Prepared(LIST.where(TENANT.c.identifier == bindparam("of_identifier")))
+FIND_CUSTOMER: Final = Prepared(
+    LIST.where(TENANT.c.msp_id == bindparam("of_msp"), TENANT.c.title == bindparam("of_title"))
+)
 LIST_CUSTOMERS: Final = Prepared(LIST.where(TENANT.c.msp_id == bindparam("of_msp")))
 # Its fields are the statements' columns, which a type checker cannot know.
 TenantRow: Final[Any] = namedtuple("TenantRow", [one.name for one in LIST.selected_columns])  # type: ignore[misc]
@@ -110,6 +113,11 @@ class SqlTenants:
     async def customers(self, msp_id: str) -> tuple[str, ...]:
         """Return the ids of an msp's customers, in order. Raises: StoreUnavailable."""
         return await self._reader.run(read_customers, msp_id)
+
+    async def find_customer(self, msp_id: str, title: str) -> TenantRecord | None:
+        """Return the msp's customer of this name, or None. Raises: StoreUnavailable."""
+        found = await self._reader.run(read_tenants, FIND_CUSTOMER, msp_id, title)
+        return found[0] if found else None
 
     async def list_customers(self, msp_id: str) -> builtins.list[TenantRecord]:
         """Return an msp's customers, by id. Raises: StoreUnavailable."""

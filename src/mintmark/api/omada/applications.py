@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -14,7 +14,7 @@ from mintmark.admin.applications import (
     ApplicationRequest,
     Privilege,
     change_application,
-    create_application,
+    create_applications,
     list_applications,
     remove_application,
     require_application,
@@ -23,7 +23,7 @@ from mintmark.admin.applications import (
 from mintmark.admin.customers import customer_identifiers
 from mintmark.admin.privileges import MAX_NAMED
 from mintmark.admin.roles import NoSuchRole
-from mintmark.api.omada.operation import Call, Family, Operation
+from mintmark.api.omada.operation import Call, Family, Operation, alone
 from mintmark.api.omada.paging import make_grid
 from mintmark.store.records import ClientRecord
 
@@ -74,12 +74,17 @@ async def get_call(call: Call) -> object:
     return show_application(call, client, await read_identifiers(call))
 
 
-async def create_call(call: Call) -> object:
-    """Register an application; the answer shows its secret, the one time."""
+async def create_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Register applications, all or none; the answers show their secrets, the one time."""
+    requests = [await read_request(call) for call in calls]
+    made = await create_applications(calls[0].administration, calls[0].tenant_id, requests)
+    return [{"clientId": one.client.client_id, "clientSecret": one.client_secret.reveal()} for one in made]
+
+
+async def read_request(call: Call) -> ApplicationRequest:
+    """Return an application to register as the verbs take it. Raises: Malformed."""
     body: NewApplication = call.body
-    request = ApplicationRequest(name=body.app_name, role=body.role_id, privilege=await read_privilege(call, body))
-    made = await create_application(call.administration, call.tenant_id, request)
-    return {"clientId": made.client.client_id, "clientSecret": made.client_secret.reveal()}
+    return ApplicationRequest(name=body.app_name, role=body.role_id, privilege=await read_privilege(call, body))
 
 
 async def change_call(call: Call) -> object:
@@ -146,15 +151,28 @@ TOLD: Final[dict[type[AdministrationError], str]] = {
 
 FAMILIES: Final[tuple[Family, ...]] = ("controller", "msp")
 
-APPLICATION_OPERATIONS: Final = tuple(
-    Operation(family=family, method=method, path=path, call=call, takes=takes, told=TOLD)
-    for family in FAMILIES
-    for method, path, call, takes in (
-        ("GET", "/applications", list_call, None),
-        ("POST", "/applications", create_call, NewApplication),
-        ("GET", "/applications/{clientId}", get_call, None),
-        ("PATCH", "/applications/{clientId}", change_call, ChangedApplication),
-        ("DELETE", "/applications/{clientId}", remove_call, None),
-        ("POST", "/applications/{clientId}/reset-secret", reset_call, None),
-    )
+APPLICATION_OPERATIONS: Final = (
+    *(
+        Operation(family=family, method=method, path=path, call=call, takes=takes, told=TOLD)
+        for family in FAMILIES
+        for method, path, call, takes in (
+            ("GET", "/applications", list_call, None),
+            ("GET", "/applications/{clientId}", get_call, None),
+            ("PATCH", "/applications/{clientId}", change_call, ChangedApplication),
+            ("DELETE", "/applications/{clientId}", remove_call, None),
+            ("POST", "/applications/{clientId}/reset-secret", reset_call, None),
+        )
+    ),
+    *(
+        Operation(
+            family=family,
+            method="POST",
+            path="/applications",
+            call=alone(create_many),
+            call_many=create_many,
+            takes=NewApplication,
+            told=TOLD,
+        )
+        for family in FAMILIES
+    ),
 )

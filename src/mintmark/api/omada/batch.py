@@ -6,6 +6,7 @@ What an action did stays done when a later one fails. How they share a transacti
 from __future__ import annotations
 
 from functools import partial
+from itertools import takewhile
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
@@ -116,6 +117,20 @@ class Actions:
         """Carry out an action as if it had come alone. Raises: Refusal, and whatever is a fault of ours."""
         asked = self._read(self._batch.actions[place], administration.actor)
         return succeed(await self._dispatcher.carry_out(asked, administration))
+
+    def alike(self, place: int) -> int:
+        """Return how many from here on are of one row under one id, where that row does many."""
+        first, *rest = self._batch.actions[place:]
+        row = self._dispatcher.find_many(first.method, unquote(first.path))
+        if row is None or first.query:
+            return 1
+        find = self._dispatcher.find_many
+        return 1 + len(list(takewhile(lambda one: not one.query and find(one.method, unquote(one.path)) == row, rest)))
+
+    async def answer_alike(self, place: int, count: int, administration: Administration) -> list[Envelope]:
+        """Carry out actions that are alike, all or none. Raises: whatever one of them failed of."""
+        alike = [self._read(one, administration.actor) for one in self._batch.actions[place : place + count]]
+        return [succeed(result) for result in await self._dispatcher.carry_out_many(alike, administration)]
 
     def refuse(self, error: Exception) -> Envelope:
         """Return the envelope of a failed action; of a fault of ours the log has the cause."""

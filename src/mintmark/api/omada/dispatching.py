@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import msgspec
 
 from mintmark.admin.administration import Administration, AdministrationError
 from mintmark.api.omada.callers import Caller, Callers
 from mintmark.api.omada.envelope import Refusal
-from mintmark.api.omada.operation import Address, Call, Operation, Table, read_address
+from mintmark.api.omada.operation import Address, Call, Many, Operation, Table, read_address
 from mintmark.dialects.parameters import read_form
 from mintmark.protocol.errors import InvalidRequest, SettingsError
 from mintmark.store.records import TenantRecord
@@ -60,12 +60,33 @@ class Dispatcher:
 
     async def carry_out(self, asked: Asked, administration: Administration) -> object:
         """Carry out one call on behalf of whoever was judged, and return its result. Raises: Refusal."""
+        operation, call = self._read(asked, administration)
+        with refusals_of(operation):
+            return await operation.call(call)
+
+    async def carry_out_many(self, alike: Sequence[Asked], administration: Administration) -> Sequence[object]:
+        """Carry out calls for which `find_many` finds the same, all or none; return their results. Raises: Refusal."""
+        operation, _ = self._read(alike[0], administration)
+        call_many = cast(Many, operation.call_many)
+        with refusals_of(operation):
+            return await call_many([self._read(asked, administration)[1] for asked in alike])
+
+    def find_many(self, method: str, path: str) -> Hashable | None:
+        """Return what is the same for calls under one id that a verb does at once; None: there is no such verb."""
+        try:
+            address = read_address(path)
+            operation = self._table.find(address, method).operation
+        except Refusal:
+            return None
+        return None if operation.call_many is None else (address[:2], operation.path)
+
+    def _read(self, asked: Asked, administration: Administration) -> tuple[Operation, Call]:
+        """Find the row and read the rest. Raises: Refusal."""
         address = read_address(asked.path)
         operation, path = self._table.find(address, asked.method)
         tenant = self._callers.require_tenant(administration.actor, address)
         query, body = read_query(asked.query), read_body(operation, asked)
-        with refusals_of(operation):
-            return await operation.call(Call(administration, tenant, path, query, body))
+        return operation, Call(administration, tenant, path, query, body)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -59,6 +59,17 @@ class Call(msgspec.Struct, frozen=True):
 
 One = Callable[[Call], Awaitable[object]]
 """Carries out a call and returns its result; `msgspec.UNSET` for none."""
+Many = Callable[[Sequence[Call]], Awaitable[Sequence[object]]]
+"""Does what so many calls of one row under one id would do one after the other, all or none."""
+
+
+def alone(call_many: Many) -> One:
+    """Return what carries out one call as many are carried out."""
+
+    async def call_one(call: Call) -> object:
+        return (await call_many([call]))[0]
+
+    return call_one
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +80,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     """Behind the id, with `{parameters}`."""
     call: One
+    call_many: Many | None = None
+    """For neighbours in a batch, which need but one transaction then."""
     takes: type[msgspec.Struct] | None = None
     told: Mapping[type[AdministrationError], str] = {}
     """What errors of the verb mean here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -12,15 +13,16 @@ from mintmark.admin.sites import (
     MAX_NAME_LENGTH,
     SiteChanges,
     SiteRequest,
-    change_site,
+    change_sites,
     copy_site,
-    create_site,
+    create_sites,
     import_sites,
     list_sites,
-    remove_site,
+    remove_sites,
     require_site,
 )
-from mintmark.api.omada.operation import Call, Operation
+from mintmark.api.omada.envelope import Refusal
+from mintmark.api.omada.operation import Call, Operation, alone
 from mintmark.api.omada.paging import make_grid
 from mintmark.store.records import SiteRecord
 
@@ -153,21 +155,32 @@ async def get_call(call: Call) -> object:
     return show_site(await require_site(call.administration, call.tenant_id, call.path["siteId"]))
 
 
-async def create_call(call: Call) -> object:
-    """Make a site."""
-    return {"siteId": (await create_site(call.administration, call.tenant_id, call.body.request())).site_id}
+async def create_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Make sites, all or none."""
+    requests = [call.body.request() for call in calls]
+    made = await create_sites(calls[0].administration, calls[0].tenant_id, requests)
+    return [{"siteId": site.site_id} for site in made]
 
 
-async def change_call(call: Call) -> object:
-    """Change a site."""
-    await change_site(call.administration, call.tenant_id, call.path["siteId"], call.body.changes())
-    return UNSET
+async def change_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Change sites, all or none."""
+    changes = {site_id: call.body.changes() for site_id, call in by_site(calls).items()}
+    await change_sites(calls[0].administration, calls[0].tenant_id, changes)
+    return [UNSET] * len(calls)
 
 
-async def remove_call(call: Call) -> object:
-    """Remove a site."""
-    await remove_site(call.administration, call.tenant_id, call.path["siteId"])
-    return UNSET
+async def remove_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Remove sites, all or none."""
+    await remove_sites(calls[0].administration, calls[0].tenant_id, by_site(calls))
+    return [UNSET] * len(calls)
+
+
+def by_site(calls: Sequence[Call]) -> Mapping[str, Call]:
+    """Return calls by the site that each is about. Raises: Refusal: two are about the same, and so not done at once."""
+    named = {call.path["siteId"]: call for call in calls}
+    if len(named) < len(calls):
+        raise Refusal("action_failed")
+    return named
 
 
 async def copy_call(call: Call) -> object:
@@ -203,15 +216,24 @@ def show_site(site: SiteRecord, without: frozenset[str] = frozenset()) -> dict[s
 
 TOLD: Final[dict[type[AdministrationError], str]] = {Missing: "unknown_site", Taken: "site_name_taken"}
 
-SITE_OPERATIONS: Final = tuple(
-    Operation(family="controller", method=method, path=path, call=call, takes=takes, told=TOLD)
-    for method, path, call, takes in (
-        ("GET", "/sites", list_call, None),
-        ("POST", "/sites", create_call, NewSite),
-        ("POST", "/sites/copy", copy_call, SiteCopy),
-        ("POST", "/sites/multi-import", import_call, SiteImport),
-        ("GET", "/sites/{siteId}", get_call, None),
-        ("PUT", "/sites/{siteId}", change_call, ChangedSite),
-        ("DELETE", "/sites/{siteId}", remove_call, None),
-    )
+SITE_OPERATIONS: Final = (
+    *(
+        Operation(family="controller", method=method, path=path, call=call, takes=takes, told=TOLD)
+        for method, path, call, takes in (
+            ("GET", "/sites", list_call, None),
+            ("POST", "/sites/copy", copy_call, SiteCopy),
+            ("POST", "/sites/multi-import", import_call, SiteImport),
+            ("GET", "/sites/{siteId}", get_call, None),
+        )
+    ),
+    *(
+        Operation(
+            family="controller", method=method, path=path, call=alone(many), call_many=many, takes=takes, told=TOLD
+        )
+        for method, path, many, takes in (
+            ("POST", "/sites", create_many, NewSite),
+            ("PUT", "/sites/{siteId}", change_many, ChangedSite),
+            ("DELETE", "/sites/{siteId}", remove_many, None),
+        )
+    ),
 )
