@@ -80,6 +80,14 @@ def tell(statement: str) -> Callable[[Path], None]:
     return change
 
 
+def tell_both(*statements: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        for statement in statements:
+            tell(statement)(folder)
+
+    return change
+
+
 def mode(name: str, bits: int) -> Callable[[Path], None]:
     return lambda folder: (folder / name).chmod(bits)
 
@@ -97,7 +105,15 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "no folder": (lambda folder: shutil.rmtree(folder / "var"), "fail", "database", "there is no directory var"),
     "no SQLite": (write("var/mintmark.db", "text" * 1000), "fail", "database", "is not a SQLite database"),
     "another's tables": (tell("DROP TABLE alembic_version"), "fail", "database", "are not Mintmark's"),
-    "a later schema": (tell("UPDATE alembic_version SET version_num = '9'"), "fail", "schema", "from a later release"),
+    "a later schema": (
+        tell_both(
+            "UPDATE alembic_version SET version_num = '9'",
+            "UPDATE deployment_fact SET value = '9' WHERE name = 'oldest_program'",
+        ),
+        "fail",
+        "schema",
+        "from a later release",
+    ),
     "an empty database": (write("var/mintmark.db", ""), "fail", "schema", "it is empty - run `mintmark init`"),
     "another's key": (write("var/master.key", "A" * 43), "fail", "master key", "this is not the master key"),
     "no key": (lambda folder: (folder / "var/master.key").unlink(), "fail", "master key", "is not there"),
@@ -107,7 +123,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str, str, str]] = {
     "an unsigned log": (
         tell(
             "INSERT INTO audit_record SELECT 1000000, 1000, kind, actor, tenant_id, subject, source, token,"
-            " correlation_id, previous, hash, body FROM audit_record LIMIT 1"
+            " correlation_id, previous, hash, body_digest, body FROM audit_record LIMIT 1"
         ),
         "warn",
         "audit",
@@ -266,11 +282,11 @@ def test_a_deployment_on_postgresql_in_order_passes(on_server):
 def test_too_many_workers_and_nodes_for_the_server_are_told_of(on_server):
     folder, settings = on_server
     said = found(consult(folder, workers="2", **settings), "ok", "pool")
-    assert said == ["22 connections wanted by 1 nodes of 2 workers, and for commands; 47 to be had"]
+    assert said == ["24 connections wanted by 1 nodes of 2 workers, and for commands; 47 to be had"]
     done = consult(folder, "--nodes", "3", workers="2", **settings)
     assert found(done, "fail", "pool") == [
-        "62 connections wanted by 3 nodes of 2 workers, and for commands; only 47 to be had - "
-        "raise max_connections by 15, or run fewer workers or nodes"
+        "68 connections wanted by 3 nodes of 2 workers, and for commands; only 47 to be had - "
+        "raise max_connections by 21, or run fewer workers or nodes"
     ]
 
 

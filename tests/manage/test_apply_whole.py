@@ -8,12 +8,10 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import OperationalError
 
 from mintmark.admin.administration import Administration, Outdated
 from mintmark.admin.audit import verify_audit
@@ -69,26 +67,33 @@ def desk(bare_deployment: Deployment, tmp_path: Path) -> Desk:
     return desk
 
 
+class Blow:
+    """Falls before the statement of a number within a transaction, on whichever connection; `seen` came before it."""
+
+    def __init__(self, strike: Callable[[sqlite3.Connection], None], number: int = 0) -> None:
+        self.strike = strike
+        self.number = number
+        self.seen: list[str] = []
+
+    def watch(self, connection: sqlite3.Connection, _: object) -> None:
+        """SQLite itself tells of each statement: not all of them pass SQLAlchemy."""
+        connection.set_trace_callback(lambda statement: self.hear(connection, statement))
+
+    def hear(self, connection: sqlite3.Connection, statement: str) -> None:
+        if self.seen or statement == "BEGIN IMMEDIATE":
+            self.seen.append(statement)
+            if len(self.seen) == self.number:
+                self.strike(connection)
+
+
 @contextmanager
-def struck(number: int, strike: Callable[[], Any]) -> Iterator[list[str]]:
-    """Strike before the statement of that number within a transaction; gather all that came before it."""
-    seen: list[str] = []
-
-    def look(_: Any, __: Any, statement: str, *___: Any) -> None:
-        if seen or statement == "BEGIN IMMEDIATE":
-            seen.append(statement)
-        if len(seen) == number:
-            strike()
-
-    event.listen(Engine, "before_cursor_execute", look)
+def watched(blow: Blow) -> Iterator[None]:
+    """Watch the connections that are opened meanwhile."""
+    event.listen(Engine, "connect", blow.watch)
     try:
-        yield seen
+        yield
     finally:
-        event.remove(Engine, "before_cursor_execute", look)
-
-
-def fail() -> None:
-    raise OperationalError("struck", None, sqlite3.OperationalError("disk I/O error"))
+        event.remove(Engine, "connect", blow.watch)
 
 
 async def apply(administration: Administration, desk: Desk) -> None:
@@ -96,25 +101,22 @@ async def apply(administration: Administration, desk: Desk) -> None:
 
 
 def test_an_error_at_any_statement_leaves_everything_as_it_was(desk: Desk):
-    before = desk.dump()
-    number, strikes = 1, 0
+    before, blow = desk.dump(), Blow(sqlite3.Connection.interrupt)
 
     async def strike_each(administration: Administration) -> None:
-        nonlocal number, strikes
         while True:
-            with struck(number, fail) as seen:
-                try:
-                    await apply(administration, desk)
-                except StoreUnavailable:
-                    strikes += 1
-                    assert desk.dump() == before, seen[-1]
-                    assert not (desk.folder / "made.secret").exists(), seen[-1]
-                else:
-                    return
-            number += 1
+            blow.number, blow.seen = blow.number + 1, []
+            try:
+                await apply(administration, desk)
+            except StoreUnavailable:
+                assert desk.dump() == before, blow.seen[-1]
+                assert not (desk.folder / "made.secret").exists(), blow.seen[-1]
+            else:
+                return
 
-    desk.administer(strike_each)
-    assert strikes > 60
+    with watched(blow):
+        desk.administer(strike_each)
+    assert blow.number > 60
     assert (desk.folder / "made.secret").exists()
     assert desk.plan(AFTER.replace("generate = true, ", "")).steps == ()
 
@@ -128,11 +130,12 @@ def test_a_process_that_dies_at_any_statement_leaves_everything_as_it_was(desk: 
 
 def test_a_process_that_dies_just_before_the_commit_leaves_everything_and_the_same_file_applies_after(desk: Desk):
     before = desk.dump()
-    with struck(-1, fail) as seen:
+    blow = Blow(sqlite3.Connection.interrupt)
+    with watched(blow):
         desk.plan(AFTER)
     # A rehearsal ends with ROLLBACK where an execution has COMMIT.
-    assert seen[-1] == "ROLLBACK"
-    assert die_at(desk, len(seen)) == 9
+    assert blow.seen[-1] == "ROLLBACK"
+    assert die_at(desk, len(blow.seen)) == 9
     assert desk.dump() == before
     # What the dead process made is told to nobody: its file is in the way until somebody looks at it.
     (desk.folder / "made.secret").unlink()
@@ -144,7 +147,7 @@ def die_at(desk: Desk, number: int) -> int:
     """Apply in a process that ends at a statement; return how it ended."""
     pid = os.fork()
     if pid == 0:
-        with struck(number, lambda: os._exit(9)):
+        with watched(Blow(lambda _: os._exit(9), number)):
             desk.administer(lambda one: apply(one, desk))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

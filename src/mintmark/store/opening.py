@@ -12,13 +12,13 @@ from mintmark.store.bell import FileBell
 from mintmark.store.blocks import Blocks, KeptBlocks
 from mintmark.store.bounds import Bounds
 from mintmark.store.checkpoints import Checkpoints
-from mintmark.store.interface import Leadership, Writer
 from mintmark.store.leadership import FileLeadership
 from mintmark.store.reading import FileReader, InlineReader, Reader, ThreadReader
 from mintmark.store.session import Bell, LogKeeper
 from mintmark.store.sqlite import WriteLock, database_path, open_connection, open_writer
 from mintmark.store.sqlite_pages import shrink
 from mintmark.store.sqlite_session import SqliteBlock, SqliteSession
+from mintmark.store.tending import Leadership, Writer
 from mintmark.store.upkeep import Emptying, Shrink
 from mintmark.store.urls import is_postgresql, require_postgresql
 from mintmark.store.writing import Committing

@@ -11,7 +11,6 @@ from mintmark.store.bounds import Bounds
 from mintmark.store.clients import SqlClients
 from mintmark.store.deployment import SqlDeployment
 from mintmark.store.idempotency import SqlIdempotency
-from mintmark.store.interface import Writer
 from mintmark.store.keys import SqlKeys
 from mintmark.store.opening import Opened, open_database
 from mintmark.store.records import Act
@@ -19,6 +18,7 @@ from mintmark.store.registrations import SqlRegistrations
 from mintmark.store.schema import check_current
 from mintmark.store.sites import SqlSites
 from mintmark.store.tenants import SqlTenants
+from mintmark.store.tending import Writer
 from mintmark.store.tokens import SqlTokens
 from mintmark.store.upkeep import SqlUpkeep
 from mintmark.store.writing import Writing
