@@ -20,7 +20,7 @@ endif
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .NOTPARALLEL:
-.PHONY: help run test check fix bench soak lock clean curl
+.PHONY: help run test check fix bench soak lock clean programs
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -28,8 +28,8 @@ help: ## show this list
 run: .venv/.server-installed ## start the demo server; Ctrl-C ends it
 	@exec .venv/bin/python -ISc "$$OWN_THE_TERMINAL" .venv/bin/mintmark serve --demo
 
-test: check curl $(if $(wildcard $(NODE)/package.json),$(NODE)/node_modules/.installed) ## check, then every test
-	@$(WITH_NODE) exec .venv/bin/python -m pytest $(ARGS)
+test: check programs $(if $(wildcard $(NODE)/package.json),$(NODE)/node_modules/.installed) ## check, then every test
+	@$(WITH_NODE) exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 check: .venv/.dev-installed ## formatting, lint, types and import contracts
 	.venv/bin/ruff format --check --quiet .
@@ -90,9 +90,15 @@ $(NODE)/node_modules/.installed: $(NODE)/package.json $(wildcard $(NODE)/package
 	@$(WITH_NODE) cd $(NODE) && npm ci --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
-curl:
-	@command -v curl >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-		&& apt-get update -qq && apt-get install -y -qq --no-install-recommends curl; } \
+# What the tests run beside the program. As root they are installed here, all at once; without curl nothing begins.
+programs:
+	@missing=; for program in curl nginx haproxy faketime ip:iproute2 nft:nftables; do \
+		PATH="$$PATH:/usr/sbin" command -v "$${program%:*}" >/dev/null || missing="$$missing $${program#*:}"; done; \
+	[ -n "$$(command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] || missing="$$missing postgresql"; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing what the tests run:$$missing (once) ..."; export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi; \
+	command -v curl >/dev/null \
 		|| { echo "The tests against foreign clients need curl: install it, then run make test again." >&2; exit 1; }
 
 # --- pieces of shell ---

@@ -17,9 +17,20 @@ from tests.postgresql import FAST, Postgres, run_postgres
 # The tests fail on purpose, all from one address: none of them may be braked by another.
 PATIENT = {"failures_per_client": "1000000", "failures_per_source": "1000000", "shutdown_grace_s": "1"}
 
+TESTS = Path(__file__).parent
+ON_FIXED_PORTS = {"cli", "foreign"}
+"""Folders whose tests start the demo where it always listens: one after the other."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rfc-page", type=Path, metavar="FILE", help="write which RFC sections are proven by which tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run the tests, a file's stay together, for they share servers."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        item.add_marker(pytest.mark.xdist_group(folder if folder in ON_FIXED_PORTS else str(item.path)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
