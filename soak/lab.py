@@ -129,6 +129,16 @@ class Standby(Postgres):
             raise LabError(f"pg_basebackup: {made.stderr}")
 
 
+def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Return when what a process serves at a URL is ready. Raises: LabError."""
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError), urlopen(f"{url}/readyz", timeout=5):
+            return
+        time.sleep(0.05)
+    raise LabError(f"{url} did not get ready")
+
+
 class Node:
     """A `mintmark serve` of several workers: it can be killed whole or in part, and its clock be set."""
 
@@ -177,12 +187,10 @@ class Node:
 
     def wait_until_ready(self) -> None:
         """Return when it takes requests. Raises: LabError."""
-        deadline = time.monotonic() + STARTS_WITHIN_S
-        while time.monotonic() < deadline and self.process.poll() is None:
-            with suppress(OSError), urlopen(f"{self.url}/readyz", timeout=5):
-                return
-            time.sleep(0.05)
-        raise LabError(f"node {self.name} did not start: {self.log[-2000:]}")
+        try:
+            wait_until_ready(self.url, self.process)
+        except LabError as error:
+            raise LabError(f"node {self.name} did not start: {self.log[-2000:]}") from error
 
     def kill_worker(self) -> None:
         """Kill one of its workers, as lack of memory would."""
@@ -301,6 +309,7 @@ class Lab:
             process = subprocess.Popen([program, "-db", "-f", str(settings)], stdout=log, stderr=log)
         self._running.callback(process.wait)
         self._running.callback(process.terminate)
+        wait_until_ready(self.url, process)
 
     @property
     def url(self) -> str:
