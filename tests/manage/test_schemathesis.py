@@ -26,12 +26,13 @@ EXAMPLES: Final = 10
 ENDING: Final = frozenset({"tenants:write", "tokens:revoke", "keys:rotate"})
 """With these a caller soon ends his own tenant's tokens, and sees nothing but refusals from there on."""
 CALLERS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
-    "administrator": ("admin", PERMISSIONS),
-    "msp": ("hub", PERMISSIONS - ENDING),
-    "tenant": ("acme", PERMISSIONS - ENDING),
-    "reader": ("acme", frozenset({"clients:read"})),
     "nobody": ("", frozenset()),
+    "reader": ("acme", frozenset({"clients:read"})),
+    "tenant": ("acme", PERMISSIONS - ENDING),
+    "msp": ("hub", PERMISSIONS - ENDING),
+    "administrator": ("admin", PERMISSIONS),
 }
+"""In this order: who may end more comes later, and ends no caller that is still to come."""
 
 
 async def fill(administration: Administration) -> None:
