@@ -19,7 +19,7 @@ PATIENT = {"failures_per_client": "1000000", "failures_per_source": "1000000", "
 
 TESTS = Path(__file__).parent
 ON_FIXED_PORTS = {"cli", "foreign"}
-"""Folders whose tests start the demo where it always listens: one after the other."""
+"""Folders whose tests start the demo where it always listens: all of them one after the other."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes run the tests, a file's stay together, for they share servers."""
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group(folder if folder in ON_FIXED_PORTS else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group("demo" if folder in ON_FIXED_PORTS else str(item.path)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
