@@ -29,7 +29,7 @@ run: .venv/.server-installed ## start the demo server; Ctrl-C ends it
 	@exec .venv/bin/python -ISc "$$OWN_THE_TERMINAL" .venv/bin/mintmark serve --demo
 
 test: check programs $(if $(wildcard $(NODE)/package.json),$(NODE)/node_modules/.installed) ## check, then every test
-	@$(WITH_NODE) exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	@$(WITH_NODE) exec .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope $(ARGS)
 
 check: .venv/.dev-installed ## formatting, lint, types and import contracts
 	.venv/bin/ruff format --check --quiet .

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.architecture.conformance_page import collect_proofs, write_page
 from tests.endpoints.deployments import Deployment, make_bare, make_full
@@ -26,12 +28,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rfc-page", type=Path, metavar="FILE", help="write which RFC sections are proven by which tests")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, a file's stay together, for they share servers."""
-    for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group("demo" if folder in ON_FIXED_PORTS else str(item.path)))
+class ByServer(LoadScopeScheduling):  # type: ignore[misc]
+    """Of several processes one has all tests that share servers: those of a file, and those on fixed ports."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "demo" if file.split("/")[1] in ON_FIXED_PORTS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByServer:
+    return ByServer(config, log)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
