@@ -26,7 +26,8 @@ from mintmark.protocol.errors import InvalidClient, TemporarilyUnavailable
 from mintmark.protocol.messages import ClientCredentials
 from mintmark.protocol.secret import Secret
 from mintmark.store.events import AuditBuffer
-from mintmark.store.records import SecretRecord
+from mintmark.store.interface import ClientStore
+from mintmark.store.records import ClientRecord, SecretRecord
 from tests.endpoints.deployments import Deployment
 from tests.endpoints.in_process import InProcess
 from tests.endpoints.servers import Answer, Request, Server
@@ -104,6 +105,18 @@ class CountingKeyedHash(KeyedHash):
         return super().hash_secret(octets)
 
 
+class CountingClients:
+    """A store's clients, counting how often one is looked for."""
+
+    def __init__(self, clients: ClientStore, counts: Counter[str]) -> None:
+        self._clients = clients
+        self._counts = counts
+
+    async def find(self, tenant_id: str, client_id: str) -> ClientRecord | None:
+        self._counts["looks"] += 1
+        return await self._clients.find(tenant_id, client_id)
+
+
 class Workshop(NamedTuple):
     """An authenticator over a store, and the counts of its work."""
 
@@ -130,6 +143,28 @@ class Workshop(NamedTuple):
             await authenticator.authenticate_client((seen,), tenant, source="192.0.2.7", secret_form="mintmark")
         verifier.close()
         return dict(self.counts)
+
+    async def looks_of(self, client_id: str, attempts: int) -> int:
+        """The looks into the store for so many attempts, refused, by one authenticator."""
+        administration = self.application.administration
+        verifier = SecretVerifier(KeyedHash(KEY))
+        clients = CountingClients(administration.store.clients, self.counts)
+        authenticator = Authenticator(
+            ClientDirectory(clients, capacity=10),  # type: ignore[arg-type]
+            verifier,
+            throttle=FailureThrottle(per_client=100, per_source=100),
+            audit=AuditBuffer(),
+            last_used=LastUsed(),
+            clock=self.application.clock,
+        )
+        tenant = await administration.require_tenant("main")
+        seen = ClientCredentials("client_secret_post", client_id, generate_secret())
+        self.counts.clear()
+        for _ in range(attempts):
+            with pytest.raises(InvalidClient):
+                await authenticator.authenticate_client((seen,), tenant, source="192.0.2.7", secret_form="mintmark")
+        verifier.close()
+        return self.counts["looks"]
 
 
 @pytest.fixture
@@ -165,6 +200,12 @@ async def test_the_same_work_is_done_for_every_secret_with_two_readings(workshop
     work = [await workshop.work_of(client_id, "a b", raw="a%20b") for client_id, _ in ATTEMPTS]
 
     assert work == [{"fast": 2, "slow": 2}] * len(ATTEMPTS)
+
+
+async def test_a_refused_attempt_costs_one_look_into_the_store_whether_its_client_is_there_and_known_or_not(
+    workshop: Workshop,
+):
+    assert [await workshop.looks_of(client_id, attempts=3) for client_id, _ in ATTEMPTS] == [3] * len(ATTEMPTS)
 
 
 # The slow hash is bounded.

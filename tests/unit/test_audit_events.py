@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mintmark.store.events import EVENTS, AuditBuffer, Events, cut_scope, name_token, records_of
+from mintmark.store.events import EVENTS, AuditBuffer, Events, Gathering, cut_scope, name_token, records_of
 
 NOW = 1_800_000_000
 ISSUED = (NOW, "meter", "read", "access", "0001020304050607", NOW + 60)
@@ -53,6 +53,15 @@ def test_what_finds_no_room_is_counted_and_the_count_is_written():
 
     assert sum(len(body["entries"]) for body in written) == room
     assert (last.kind, last.at, dropped) == ("events_dropped", NOW + 1, {"dropped": {"credentials_refused": 7}})
+
+
+def test_a_kind_keeps_so_many_events_and_counts_the_others_over_all_tenants():
+    gathering = Gathering(2)
+    for tenant_id in ("acme", "other", "acme"):
+        gathering.take(tenant_id, ISSUED)
+
+    assert gathering.drain() == ({"acme": [ISSUED], "other": [ISSUED]}, 1)
+    assert gathering.drain() == ({}, 0)
 
 
 def test_refusals_that_are_alike_are_one_entry_with_a_count():
