@@ -52,14 +52,15 @@ class Prepared:
         Raises: DBAPIError.
         """
         text = self.text(connection.dialect)
-        cursor = connection.connection.cursor()
         try:
-            cursor.execute(text, values)
-            return list(cursor.fetchall())
+            cursor = connection.connection.cursor()
+            try:
+                cursor.execute(text, values)
+                return list(cursor.fetchall())
+            finally:
+                cursor.close()
         except Exception as error:
             raise as_sqlalchemy_does(error, connection.dialect, text) from error
-        finally:
-            cursor.close()
 
 
 def as_sqlalchemy_does(error: Exception, dialect: Dialect, text: str) -> BaseException:
@@ -98,14 +99,15 @@ def say(connection: Connection, text: str) -> None:
 
 
 def _run(connection: Connection, text: str, values: Sequence[Any], *, is_many: bool = False) -> int:
-    cursor = connection.connection.cursor()
     try:
-        (cursor.executemany if is_many else cursor.execute)(text, values)
-        return int(cursor.rowcount)
+        cursor = connection.connection.cursor()
+        try:
+            (cursor.executemany if is_many else cursor.execute)(text, values)
+            return int(cursor.rowcount)
+        finally:
+            cursor.close()
     except Exception as error:
         raise as_sqlalchemy_does(error, connection.dialect, text) from error
-    finally:
-        cursor.close()
 
 
 def _compile(dialect: Dialect, statement: ClauseElement, names: tuple[str, ...]) -> Compiled:

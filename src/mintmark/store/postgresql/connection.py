@@ -16,7 +16,7 @@ import psycopg
 from psycopg import Cursor
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -133,7 +133,7 @@ def open_engine(url: str, bounds: Bounds, *, prepare_after: int | None = 5) -> E
         prepare_after: how often a statement is run before the server keeps it in the session; None: it never does.
     """
     check_url(url)
-    return create_engine(
+    engine = create_engine(
         "postgresql+psycopg://",
         creator=partial(connect, url, bounds, prepare_threshold=prepare_after),
         poolclass=NullPool,
@@ -142,6 +142,13 @@ def open_engine(url: str, bounds: Bounds, *, prepare_after: int | None = 5) -> E
         paramstyle="format",
         use_native_hstore=False,
     )
+    event.listen(engine, "handle_error", leave_as_it_is)
+    return engine
+
+
+def leave_as_it_is(failure: ExceptionContext) -> None:
+    """Keep SQLAlchemy from marking a connection as lost: what asks of it then would get no driver's error."""
+    failure.is_disconnect = False
 
 
 def connect(url: str, bounds: Bounds, **named: Any) -> BoundedConnection:
@@ -187,10 +194,9 @@ class Link:
             self._connection = self._open()
         return self._connection
 
-    def has_lost(self, error: BaseException) -> bool:
+    def has_lost(self) -> bool:
         """Tell whether it was the connection that failed, and then forget it."""
-        is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
-        is_lost = is_lost or (self._connection is not None and is_closed(self._connection))
+        is_lost = self._connection is not None and is_closed(self._connection)
         if is_lost:
             self.drop()
         return is_lost
@@ -219,8 +225,8 @@ def driver(connection: Connection) -> psycopg.Connection[Any]:
 
 
 def is_closed(connection: Connection) -> bool:
-    """Tell whether it is known that a connection is of no use. Of an invalidated one nothing may be asked."""
-    return connection.closed or connection.invalidated or bool(driver(connection).closed)
+    """Tell whether it is known that a connection is of no use."""
+    return connection.closed or bool(driver(connection).closed)
 
 
 def wait_for_input(*descriptors: int, timeout_ms: int | None = None) -> bool:

@@ -82,12 +82,12 @@ class PooledReader:
             return read(link.live())
         except DBAPIError as error:
             is_over = self._tells_of_loss or isinstance(error.orig, Unanswered)
-            if not link.has_lost(error) or is_over:
+            if not link.has_lost() or is_over:
                 raise read_fault(error) from error
         try:
             return read(link.live())
         except DBAPIError as error:
-            link.has_lost(error)
+            link.has_lost()
             raise read_fault(error) from error
 
     def _link(self) -> Link:

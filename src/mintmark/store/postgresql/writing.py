@@ -53,8 +53,8 @@ class ServerSession:
             begin(connection, turns, is_synced=is_synced)
             yield connection
             self._revision = commit(connection) or self._revision
-        except BaseException as error:
-            if not self._link.has_lost(error):
+        except BaseException:
+            if not self._link.has_lost():
                 roll_back(connection)
             raise
 
