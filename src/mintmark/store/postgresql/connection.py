@@ -190,9 +190,7 @@ class Link:
             self.drop()
             if self._tells_of_loss:
                 raise StoreUnavailable("PostgreSQL: the session has ended")
-        if self._connection is None:
-            self._connection = self._open()
-        return self._connection
+        return self._connection or self._open()
 
     def has_lost(self) -> bool:
         """Tell whether it was the connection that failed, and then forget it."""
@@ -206,16 +204,19 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(Exception):  # it is of no use any more, whatever it says
+                # Without the ROLLBACK that SQLAlchemy would send first, and log when it fails: the server does it.
+                connection.invalidate()
                 connection.close()
 
     def _open(self) -> Connection:
         try:
-            connection = self._engine.connect()
+            self._connection = self._engine.connect()
             if self._only_reads:
-                connection.exec_driver_sql(ONLY_READS)
+                self._connection.exec_driver_sql(ONLY_READS)
         except DBAPIError as error:
+            self.drop()
             raise StoreUnavailable(f"PostgreSQL: {error.orig}") from None
-        return connection
+        return self._connection
 
 
 def driver(connection: Connection) -> psycopg.Connection[Any]:
