@@ -27,8 +27,10 @@ URL_FORM: Final = "write postgresql://user@host/name"
 
 Result = TypeVar("Result")
 
-SAYS_SO_S: Final = 1.0
+SAYS_SO_S: Final = 0.5
 """Given to the server, beyond the bound of a statement, to say itself that it took too long."""
+HEARS_OF_IT_S: Final = 0.5
+"""Given to it then to take note that nobody waits any more."""
 IDLE_IN_TRANSACTION_MS: Final = 15_000
 """After so long the server ends a transaction whose node says nothing any more, and gives its turns to others."""
 UNANSWERED_MS: Final = 10_000
@@ -92,12 +94,22 @@ class BoundedConnection(psycopg.Connection[Any]):
             while True:
                 came = yield wanted
                 if not came and time.monotonic() > ends:
-                    self.close()
+                    self._give_up()
                     raise Unanswered("the server did not answer in time")
                 wanted = answering.send(came)
         except StopIteration as whole:
             answer: Result = whole.value
             return answer
+
+    def _give_up(self) -> None:
+        """Close the connection, and have the server end what it is at.
+
+        A commit that waits for a synchronous standby minds no bound of a statement, nor that its caller is gone: it
+        would keep its session and its turns for as long as the standby is away. Ended, it stays done on this server.
+        """
+        with suppress(psycopg.Error):
+            self.cancel_safe(timeout=HEARS_OF_IT_S)
+        self.close()
 
 
 @contextmanager
