@@ -22,6 +22,7 @@ from sqlalchemy.dialects import postgresql
 
 from mintmark.protocol.errors import AlreadyExists, SettingsError, StoreError, StoreUnavailable
 from mintmark.store.bounds import Bounds
+from mintmark.store.postgresql import connection
 from mintmark.store.prepared import say
 from mintmark.store.schema import migrate, schema_state
 from mintmark.store.sql_store import SqlStore
@@ -508,6 +509,12 @@ def causes_of(error: BaseException | None) -> Iterator[str]:
     while error is not None:
         yield f"{error} {error!r}"
         error = error.__cause__ or error.__context__
+
+
+def test_a_server_that_is_too_old_is_refused_by_its_version(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "OLDEST", 1000)
+    with pytest.raises(StoreUnavailable, match=r"version \d\d; 1000 or newer is needed"):
+        schema_state(url)
 
 
 class TestPasswords:

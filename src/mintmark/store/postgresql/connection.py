@@ -27,6 +27,8 @@ URL_FORM: Final = "write postgresql://user@host/name"
 
 Result = TypeVar("Result")
 
+OLDEST: Final = 12
+"""The first PostgreSQL that knows all of what a session is told below."""
 SAYS_SO_S: Final = 0.5
 """Given to the server, beyond the bound of a statement, to say itself that it took too long."""
 HEARS_OF_IT_S: Final = 0.5
@@ -164,13 +166,22 @@ def leave_as_it_is(failure: ExceptionContext) -> None:
 
 
 def connect(url: str, bounds: Bounds, **named: Any) -> BoundedConnection:
-    """Return a bounded connection in autocommit. `named`: for the driver. Raises: psycopg.OperationalError."""
+    """Return a bounded connection in autocommit. `named`: for the driver. Raises: psycopg.Error."""
     # A URL may say otherwise of these, and is heard.
     given: dict[str, Any] = {"connect_timeout": bounds.connect_timeout_s, **OUR_SIDE, **conninfo_to_dict(url), **named}
     connection = BoundedConnection.connect(autocommit=True, cursor_factory=QuietCursor, **given)
+    require_version(connection)
     connection.patience_s = bounds.statement_timeout_s + SAYS_SO_S
     connection.execute(bounding_statement(bounds))
     return connection
+
+
+def require_version(connection: BoundedConnection) -> None:
+    """Refuse a server that is too old, and say so. Raises: psycopg.NotSupportedError, and the connection is closed."""
+    major = connection.info.server_version // 10_000
+    if major < OLDEST:
+        connection.close()
+        raise psycopg.NotSupportedError(f"this server is of version {major}; {OLDEST} or newer is needed")
 
 
 def bounding_statement(bounds: Bounds) -> str:
