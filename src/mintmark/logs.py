@@ -34,6 +34,8 @@ def configure_logs(settings: Settings) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     # uvicorn warns of each malformed request: a stranger could fill the log with them.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    # It warns of what it leaves unsaid when a session ends; whoever called is told of the end itself.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 def name_what_is_away(_: object, __: str, event: EventDict) -> EventDict:

@@ -37,7 +37,7 @@ class StoreError(MintmarkError):
 
 
 class StoreUnavailable(StoreError):
-    """The database is gone, full, locked or too slow: nothing was written."""
+    """The database is gone, full, locked or too slow. Nothing was written, unless it went in the moment of a commit."""
 
 
 class AlreadyExists(StoreError):

@@ -11,7 +11,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: int = 5
     """To connect to one host. A URL that names another is heard."""
     statement_timeout_s: float = 10.0
-    """For one statement. The server is asked to keep to it; a second later it is believed to answer no more."""
+    """For one statement, or a commit. The server is asked to keep to it; a second later at most nobody waits for it."""
     lock_timeout_s: float = 9.0
     """For a turn that another node holds; a transaction over many calls may hold one for eight seconds."""
     readers: int = 4

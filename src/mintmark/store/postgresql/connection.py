@@ -27,8 +27,12 @@ URL_FORM: Final = "write postgresql://user@host/name"
 
 Result = TypeVar("Result")
 
-SAYS_SO_S: Final = 1.0
+OLDEST: Final = 12
+"""The first PostgreSQL that knows all of what a session is told below."""
+SAYS_SO_S: Final = 0.5
 """Given to the server, beyond the bound of a statement, to say itself that it took too long."""
+HEARS_OF_IT_S: Final = 0.5
+"""Given to it then to take note that nobody waits any more."""
 IDLE_IN_TRANSACTION_MS: Final = 15_000
 """After so long the server ends a transaction whose node says nothing any more, and gives its turns to others."""
 UNANSWERED_MS: Final = 10_000
@@ -92,12 +96,22 @@ class BoundedConnection(psycopg.Connection[Any]):
             while True:
                 came = yield wanted
                 if not came and time.monotonic() > ends:
-                    self.close()
+                    self._give_up()
                     raise Unanswered("the server did not answer in time")
                 wanted = answering.send(came)
         except StopIteration as whole:
             answer: Result = whole.value
             return answer
+
+    def _give_up(self) -> None:
+        """Close the connection, and have the server end what it is at.
+
+        A commit that waits for a synchronous standby minds no bound of a statement, nor that its caller is gone: it
+        would keep its session and its turns for as long as the standby is away. Ended, it stays done on this server.
+        """
+        with suppress(psycopg.Error):
+            self.cancel_safe(timeout=HEARS_OF_IT_S)
+        self.close()
 
 
 @contextmanager
@@ -152,13 +166,22 @@ def leave_as_it_is(failure: ExceptionContext) -> None:
 
 
 def connect(url: str, bounds: Bounds, **named: Any) -> BoundedConnection:
-    """Return a bounded connection in autocommit. `named`: for the driver. Raises: psycopg.OperationalError."""
+    """Return a bounded connection in autocommit. `named`: for the driver. Raises: psycopg.Error."""
     # A URL may say otherwise of these, and is heard.
     given: dict[str, Any] = {"connect_timeout": bounds.connect_timeout_s, **OUR_SIDE, **conninfo_to_dict(url), **named}
     connection = BoundedConnection.connect(autocommit=True, cursor_factory=QuietCursor, **given)
+    require_version(connection)
     connection.patience_s = bounds.statement_timeout_s + SAYS_SO_S
     connection.execute(bounding_statement(bounds))
     return connection
+
+
+def require_version(connection: BoundedConnection) -> None:
+    """Refuse a server that is too old, and say so. Raises: psycopg.NotSupportedError, and the connection is closed."""
+    major = connection.info.server_version // 10_000
+    if major < OLDEST:
+        connection.close()
+        raise psycopg.NotSupportedError(f"this server is of version {major}; {OLDEST} or newer is needed")
 
 
 def bounding_statement(bounds: Bounds) -> str:
@@ -190,9 +213,7 @@ class Link:
             self.drop()
             if self._tells_of_loss:
                 raise StoreUnavailable("PostgreSQL: the session has ended")
-        if self._connection is None:
-            self._connection = self._open()
-        return self._connection
+        return self._connection or self._open()
 
     def has_lost(self) -> bool:
         """Tell whether it was the connection that failed, and then forget it."""
@@ -206,17 +227,19 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(Exception):  # it is of no use any more, whatever it says
-                connection.invalidate()  # or to close it would roll back, and log that this cannot be
+                # Without the ROLLBACK that SQLAlchemy would send first, and log when it fails: the server does it.
+                connection.invalidate()
                 connection.close()
 
     def _open(self) -> Connection:
         try:
-            connection = self._engine.connect()
+            self._connection = self._engine.connect()
             if self._only_reads:
-                connection.exec_driver_sql(ONLY_READS)
+                self._connection.exec_driver_sql(ONLY_READS)
         except DBAPIError as error:
+            self.drop()
             raise StoreUnavailable(f"PostgreSQL: {on_one_line(error)}") from None
-        return connection
+        return self._connection
 
 
 def driver(connection: Connection) -> psycopg.Connection[Any]:

@@ -18,7 +18,7 @@ from mintmark.protocol.errors import StoreError, StoreUnavailable
 from mintmark.store.bounds import Bounds
 from mintmark.store.faults import read_fault
 from mintmark.store.postgresql.connection import Link, Unanswered
-from mintmark.store.postgresql.shared_reads import SharedReads
+from mintmark.store.postgresql.shared_reads import SharedReads, hand_over, within
 from mintmark.store.reading import PointRead
 from mintmark.store.session import OPENED_ELSEWHERE
 
@@ -83,10 +83,9 @@ class PooledReader:
             self._in_hand -= 1
 
     async def _run(self, read: Callable[[Connection], Result]) -> Result:
-        try:
-            return await asyncio.wait_for(self._submit(read), self._bounds.wait_s)
-        except TimeoutError as error:
-            raise StoreUnavailable("PostgreSQL took too long to read") from error
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._submit(read).add_done_callback(partial(hand_over, answer))
+        return await within(answer, self._bounds.wait_s)
 
     def _submit(self, read: Callable[[Connection], Result]) -> asyncio.Future[Result]:
         try:

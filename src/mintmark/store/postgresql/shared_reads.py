@@ -36,11 +36,7 @@ class SharedReads(Generic[Key, Found]):
         self._asked.setdefault(key, []).append(answer)
         if self._reading is None:
             self._reading = loop.create_task(self._read_all())
-        expiry = loop.call_later(self._wait_s, give_up, answer)
-        try:
-            return await answer
-        finally:
-            expiry.cancel()
+        return await within(answer, self._wait_s)
 
     async def _read_all(self) -> None:
         try:
@@ -69,7 +65,31 @@ def waiting(asked: Mapping[Key, Sequence[asyncio.Future[Found]]]) -> list[asynci
     return [one for answers in asked.values() for one in answers if not one.done()]
 
 
+async def within(answer: asyncio.Future[Found], wait_s: float) -> Found:
+    """Return the answer when it is there. Raises: StoreUnavailable (it took longer), and what it failed of.
+
+    Of asyncio's own, one wants a task around it, and in Python 3.11 the other forgets a cancellation that comes as the
+    read ends.
+    """
+    expiry = asyncio.get_running_loop().call_later(wait_s, give_up, answer)
+    try:
+        return await answer
+    finally:
+        expiry.cancel()
+
+
 def give_up(answer: asyncio.Future[Found]) -> None:
     """End the waiting of a caller."""
     if not answer.done():
         answer.set_exception(StoreUnavailable("PostgreSQL took too long to read"))
+
+
+def hand_over(answer: asyncio.Future[Found], read: asyncio.Future[Found]) -> None:
+    """Tell a caller, who may have gone, what a read has brought."""
+    if read.cancelled():
+        answer.cancel()
+    elif (error := read.exception()) is not None:
+        if not answer.done():
+            answer.set_exception(error)
+    elif not answer.done():
+        answer.set_result(read.result())
