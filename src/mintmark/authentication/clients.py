@@ -1,4 +1,4 @@
-"""Registered clients, looked up by id: bounded memory in front of the store, dropped when anything changed.
+"""Registered clients, looked up by id: bounded memory in front of the store, of which a change drops whom it concerns.
 
 Those that asked last are at hand; many more are kept packed (`packing.py`), at some 0.3 KB each: a read of the store
 costs more than all else that a request needs.
@@ -6,6 +6,7 @@ costs more than all else that a request needs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
@@ -27,6 +28,7 @@ class BoundedMemory(Generic[Value]):
         self._values: dict[str, Value] = {}
         self.get = self._values.get
         self.clear = self._values.clear
+        self.pop = self._values.pop
 
     def put(self, key: str, value: Value) -> None:
         """Keep a value."""
@@ -39,7 +41,7 @@ class BoundedMemory(Generic[Value]):
 class ClientDirectory:
     """Finds clients, kept by tenant, a space and id.
 
-    `forget()` empties the memory; answers read before it are not kept after it.
+    Answers read before `forget()` are not kept after it.
     """
 
     def __init__(self, store: ClientStore, *, capacity: int) -> None:
@@ -53,9 +55,21 @@ class ClientDirectory:
         self.misses = 0
         """Clients that the store was asked for."""
 
-    def forget(self) -> None:
-        """Drop everything kept, because the store changed."""
+    def forget(self, changed: Iterable[tuple[str, str]] | None = None) -> None:
+        """Drop these clients (tenant, client), because the store changed; None: all.
+
+        Whichever they are: who is being read now is not kept, for the answer may be from before the change.
+        """
         self._era += 1
+        if changed is None:
+            self._forget_all()
+            return
+        for tenant_id, client_id in changed:
+            key = f"{tenant_id} {client_id}"
+            self._at_hand.pop(key, None)
+            self._packed.pop(key, None)
+
+    def _forget_all(self) -> None:
         self._at_hand.clear()
         self._packed.clear()
         self._packing = Packing()

@@ -53,7 +53,7 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def client(client_id: str = "c", secrets: Any = (), **others: Any) -> ClientRecord:
-    own = {"tenant_id": "t", "client_id": client_id}
+    own: dict[str, Any] = {"tenant_id": "t", "client_id": client_id}
     return ClientRecord(**own, secrets=tuple(SecretRecord(**own, **secret) for secret in secrets), **others)
 
 
