@@ -224,6 +224,8 @@ class Application:
             if not are_all:
                 changed = await self._administration.store.deployment.changed_clients(self._revision)
         except StoreError as error:
+            # Maybe the one word that the database was away: all is taken in anew.
+            self._losses += 1
             log.warning("changed_clients_not_read", error=str(error))
         finally:
             self._clients.forget(changed)

@@ -109,7 +109,7 @@ async def test_a_change_of_one_client_leaves_the_others_in_memory_and_a_new_one_
         await world.close()
 
 
-async def test_who_cannot_learn_which_clients_changed_forgets_all(folder: Path, template: Template):
+async def test_who_cannot_learn_which_clients_changed_forgets_all_and_then_takes_all_in_anew(folder: Path, template: Template):
     here, there = await open_two(folder, template)
     caller = await here.add_client("t", "goes")
     there.dialects["t"] = "oauth2"
@@ -121,5 +121,10 @@ async def test_who_cannot_learn_which_clients_changed_forgets_all(folder: Path, 
     with structlog.testing.capture_logs() as logs:
         assert (await there.send(token_request(caller))).status == 401
     assert "changed_clients_not_read" in [line["event"] for line in logs]
+
+    with sqlite3.connect(folder / "var" / "mintmark.db") as connection:
+        connection.execute("UPDATE tenant SET is_suspended = 1")
+    await there.application.refresh()
+    assert there.application.find_tenant("t") is None
     for world in (here, there):
         await world.close()
