@@ -109,7 +109,9 @@ async def test_a_change_of_one_client_leaves_the_others_in_memory_and_a_new_one_
         await world.close()
 
 
-async def test_who_cannot_learn_which_clients_changed_forgets_all_and_then_takes_all_in_anew(folder: Path, template: Template):
+async def test_who_cannot_learn_which_clients_changed_forgets_all_and_takes_all_in_anew(
+    folder: Path, template: Template
+):
     here, there = await open_two(folder, template)
     caller = await here.add_client("t", "goes")
     there.dialects["t"] = "oauth2"
