@@ -6,7 +6,9 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict
 
+from mintmark.protocol.errors import StoreUnavailable
 from mintmark.settings import Settings
 
 
@@ -22,6 +24,7 @@ def configure_logs(settings: Settings) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            name_what_is_away,
             *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
@@ -31,3 +34,10 @@ def configure_logs(settings: Settings) -> None:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     # uvicorn warns of each malformed request: a stranger could fill the log with them.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+
+
+def name_what_is_away(_: object, __: str, event: EventDict) -> EventDict:
+    """Say in one line that the database is away: at which place of the program it was missed would only bury that."""
+    if isinstance(event.get("exc_info"), StoreUnavailable):
+        event["error"] = str(event.pop("exc_info"))
+    return event

@@ -206,6 +206,7 @@ class Link:
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(Exception):  # it is of no use any more, whatever it says
+                connection.invalidate()  # or to close it would roll back, and log that this cannot be
                 connection.close()
 
     def _open(self) -> Connection:
@@ -214,7 +215,7 @@ class Link:
             if self._only_reads:
                 connection.exec_driver_sql(ONLY_READS)
         except DBAPIError as error:
-            raise StoreUnavailable(f"PostgreSQL: {error.orig}") from None
+            raise StoreUnavailable(f"PostgreSQL: {on_one_line(error)}") from None
         return connection
 
 
@@ -222,6 +223,11 @@ def driver(connection: Connection) -> psycopg.Connection[Any]:
     """Return the driver's connection. Raises: sqlalchemy.exc.InvalidRequestError (it is closed)."""
     found: Any = connection.connection.driver_connection
     return found  # type: ignore[no-any-return]
+
+
+def on_one_line(error: DBAPIError) -> str:
+    """Return what the driver says, for a log: of several hosts it writes a line each."""
+    return " ".join(str(error.orig).split())
 
 
 def is_closed(connection: Connection) -> bool:
