@@ -208,7 +208,7 @@ class Application:
             revision, of_issuers = await read()
             is_another = losses != self._losses_known
             if revision != self._revision or is_another:
-                self._clients.forget()
+                await self._forget_changed(are_all=is_another)
                 if of_issuers != self._of_issuers or is_another:
                     await self._load_issuers()
                 self._revision, self._of_issuers, self._losses_known = revision, of_issuers, losses
@@ -216,6 +216,19 @@ class Application:
             # At the end, for whoever comes meanwhile is to wait; also where it failed, for a store that is away is not
             # to be asked again by every request.
             self._sign = sign
+
+    async def _forget_changed(self, *, are_all: bool) -> None:
+        """Forget the clients that changed since the last look: all, where that cannot be learnt."""
+        changed = None
+        try:
+            if not are_all:
+                changed = await self._administration.store.deployment.changed_clients(self._revision)
+        except StoreError as error:
+            # Maybe the one word that the database was away: all is taken in anew.
+            self._losses += 1
+            log.warning("changed_clients_not_read", error=str(error))
+        finally:
+            self._clients.forget(changed)
 
     async def _load_issuers(self) -> None:
         self._keys.forget()

@@ -51,8 +51,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """URL under which tenants are reached from outside, and from which issuers are made; empty: the first listener."""
     dialects_dir: Path | None = None
     """Folder of your own dialect files."""
-    client_cache_size: int = 100_000
-    """Registered clients kept in each process's memory, at some 0.7 KB each."""
+    client_cache_size: int = 50_000
+    """Registered clients kept in each process's memory, at some 0.35 KB each; any other costs a read each time."""
     refresh_interval_s: float = 0.5
     """Seconds between looks for changes that another process made."""
     refresh_timeout_s: float = 1.0

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from mintmark.admin.clients import ClientChanges, change_client, disable_client
 from mintmark.admin.keys import revoke_key
 from mintmark.admin.tenants import invalidate_tokens
-from tests.life.conftest import make_folder
+from tests.life.conftest import Template, make_folder
 from tests.life.jwts import read_part
 from tests.life.serving import LifeServer, read_token
-from tests.life.world import Caller, copy_state
+from tests.life.world import Caller, Clock, World, copy_state, open_world, token_request
 
 SELDOM_S = 60
 ROUNDS = 10
@@ -74,3 +76,57 @@ def test_a_new_tenant_is_there_at_once(seldom: LifeServer):
     seldom.add_tenant("later")
     caller = seldom.add_client("later")
     assert [worker.issue(caller).status for worker in seldom.connect()] == [200, 200]
+
+
+async def open_two(folder: Path, template: Template) -> tuple[World, World]:
+    """Open two processes over one deployment, of which the first makes two clients that both remember."""
+    state_dir = copy_state(template.state_dir, folder)
+    one, two = [await open_world(state_dir, Clock(), template.administration) for _ in range(2)]
+    await one.add_tenant("t")
+    return one, two
+
+
+async def test_a_change_of_one_client_leaves_the_others_in_memory_and_a_new_one_leaves_all(
+    folder: Path, template: Template
+):
+    here, there = await open_two(folder, template)
+    stays, goes = [await here.add_client("t", client_id) for client_id in ("stays", "goes")]
+    there.dialects["t"] = "oauth2"
+    for world in (here, there):
+        await world.token(stays)
+        await world.token(goes)
+    asked = [world.application._clients.misses for world in (here, there)]
+
+    await disable_client(here.administration, "t", "goes", disabled=True)
+    added = await here.add_client("t")
+    for world in (here, there):
+        assert (await world.send(token_request(goes))).status == 401
+        await world.token(stays)
+        await world.token(added)
+
+    assert [world.application._clients.misses for world in (here, there)] == [count + 2 for count in asked]
+    for world in (here, there):
+        await world.close()
+
+
+async def test_who_cannot_learn_which_clients_changed_forgets_all_and_takes_all_in_anew(
+    folder: Path, template: Template
+):
+    here, there = await open_two(folder, template)
+    caller = await here.add_client("t", "goes")
+    there.dialects["t"] = "oauth2"
+    await there.token(caller)
+    await disable_client(here.administration, "t", "goes", disabled=True)
+    with sqlite3.connect(folder / "var" / "mintmark.db") as connection:
+        connection.execute("DROP TABLE client_change")
+
+    with structlog.testing.capture_logs() as logs:
+        assert (await there.send(token_request(caller))).status == 401
+    assert "changed_clients_not_read" in [line["event"] for line in logs]
+
+    with sqlite3.connect(folder / "var" / "mintmark.db") as connection:
+        connection.execute("UPDATE tenant SET is_suspended = 1")
+    await there.application.refresh()
+    assert there.application.find_tenant("t") is None
+    for world in (here, there):
+        await world.close()

@@ -203,6 +203,21 @@ async def test_the_last_use_is_written_within_half_a_minute_and_not_with_each_re
     assert (found.version, await world.administration.store.deployment.revision()) == (1, before)
 
 
+async def test_many_notes_of_last_use_are_written_before_their_half_minute_is_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    await world.add_tenant("t")
+    callers = [await world.add_client("t", f"client {number}") for number in range(3)]
+    monkeypatch.setattr("mintmark.authentication.last_used.MANY", 3)
+    written = []
+    for caller in callers:
+        await world.token(caller)
+        await world.application._recording._write_due()
+        written.append([(await client_of(world, one)).secrets[0].last_used_at is not None for one in callers])
+
+    assert written == [[False] * 3, [False] * 3, [True] * 3]
+
+
 async def test_only_the_secret_that_was_sent_has_been_used(world: World):
     await world.add_tenant("t")
     old = await world.add_client("t")

@@ -15,6 +15,7 @@ from mintmark.store.interface import Store
 from mintmark.store.records import ReusableToken, ReuseSlot, TenantRecord, TokenRecord
 
 from .conformance_audit import RecordingConformance
+from .conformance_changes import ChangeConformance
 from .conformance_deployment import DeploymentConformance
 from .conformance_life import LifeConformance
 from .conformance_secrets import SecretConformance
@@ -425,6 +426,7 @@ class StoreConformance(
     KeyConformance,
     TokenConformance,
     DeploymentConformance,
+    ChangeConformance,
     LifeConformance,
     OmadaConformance,
     RecordingConformance,

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from mintmark.admin.administration import Administration
-from mintmark.authentication.last_used import LastUsed
+from mintmark.authentication.last_used import LastUsed, name_secret
 from mintmark.protocol.errors import StoreError
 from mintmark.store.events import EVENTS, AuditBuffer, EventKind, EventRecord, records_of
 
@@ -54,7 +54,7 @@ class Recording:
     async def _write_due(self) -> None:
         is_due = self._administration.clock() - self._last_written >= LAST_USED_INTERVAL_S
         await self.write_events(tuple(EVENTS) if is_due else EACH_FLUSH)
-        if is_due:
+        if is_due or self.last_used.are_many():
             await self.write_last_used()
 
     async def write_events(self, kinds: Collection[EventKind] = tuple(EVENTS)) -> None:
@@ -91,7 +91,7 @@ class Recording:
         clients = self._administration.store.unsynced().clients
         try:
             while chunk := dict(islice(rest, SECRETS_A_WRITE)):
-                await clients.mark_used(chunk)
+                await clients.mark_used({name_secret(note): at for note, at in chunk.items()})
         except StoreError as error:
             log.error("last_use_not_written", error=str(error))
             self.last_used.put_back(noted)

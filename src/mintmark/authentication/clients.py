@@ -1,16 +1,16 @@
-"""Registered clients, looked up by id: bounded memory in front of the store, dropped when anything changed.
+"""Registered clients, looked up by id: bounded memory in front of the store, of which a change drops whom it concerns.
 
-Those that asked last are at hand; many more are kept packed, at some 0.6 KB each: a read of the store costs more than
-all else that a request needs.
+Those that asked last are at hand; many more are kept packed (`packing.py`), at some 0.3 KB each: a read of the store
+costs more than all else that a request needs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
-import msgspec
-
+from mintmark.authentication.packing import Packing
 from mintmark.store.interface import ClientStore
 from mintmark.store.records import ClientRecord
 
@@ -18,9 +18,6 @@ MAX_CLIENT_ID_LENGTH: Final = 255
 AT_HAND: Final = 4096
 
 Value = TypeVar("Value")
-
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(ClientRecord).decode
 
 
 class BoundedMemory(Generic[Value]):
@@ -31,6 +28,7 @@ class BoundedMemory(Generic[Value]):
         self._values: dict[str, Value] = {}
         self.get = self._values.get
         self.clear = self._values.clear
+        self.pop = self._values.pop
 
     def put(self, key: str, value: Value) -> None:
         """Keep a value."""
@@ -41,23 +39,40 @@ class BoundedMemory(Generic[Value]):
 
 
 class ClientDirectory:
-    """Finds clients. `forget()` empties the memory; answers read before it are not kept after it."""
+    """Finds clients, kept by tenant, a space and id.
+
+    Answers read before `forget()` are not kept after it.
+    """
 
     def __init__(self, store: ClientStore, *, capacity: int) -> None:
         self._store = store
         self._at_hand: BoundedMemory[ClientRecord] = BoundedMemory(min(AT_HAND, capacity))
         self._packed: BoundedMemory[bytes] = BoundedMemory(capacity)
+        self._packing = Packing()
         self._era = 0
         self.hits = 0
         """Clients that came from memory."""
         self.misses = 0
         """Clients that the store was asked for."""
 
-    def forget(self) -> None:
-        """Drop everything kept, because the store changed."""
+    def forget(self, changed: Iterable[tuple[str, str]] | None = None) -> None:
+        """Drop these clients (tenant, client), because the store changed; None: all.
+
+        Whichever they are: who is being read now is not kept, for the answer may be from before the change.
+        """
         self._era += 1
+        if changed is None:
+            self._forget_all()
+            return
+        for tenant_id, client_id in changed:
+            key = f"{tenant_id} {client_id}"
+            self._at_hand.pop(key, None)
+            self._packed.pop(key, None)
+
+    def _forget_all(self) -> None:
         self._at_hand.clear()
         self._packed.clear()
+        self._packing = Packing()
 
     async def read(self, tenant_id: str, client_id: str) -> None:
         """Do the work of finding a client that is not kept, for who must not tell the two apart."""
@@ -65,7 +80,7 @@ class ClientDirectory:
 
     async def find(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return the client, or None. An id outside the grammar (RFC: 6749 appendix A.1) has no client."""
-        key = _key_of(tenant_id, client_id)
+        key = f"{tenant_id} {client_id}"
         client = self._at_hand.get(key)
         if client is not None:
             self.hits += 1
@@ -73,7 +88,7 @@ class ClientDirectory:
         packed = self._packed.get(key)
         if packed is not None:
             self.hits += 1
-            client = _unpack(packed)
+            client = self._packing.unpack(packed, client_id)
             self._at_hand.put(key, client)
             return client
         if not is_client_id(client_id):
@@ -82,14 +97,12 @@ class ClientDirectory:
         era = self._era
         client = await self._store.find(tenant_id, client_id)
         if client is not None and era == self._era:
-            self._packed.put(key, _pack(client))
+            packed = self._packing.pack(client)
+            self._packed.put(key, packed)
+            # What was packed shares with others what it has in common with them; what was read does not.
+            client = self._packing.unpack(packed, client_id)
             self._at_hand.put(key, client)
         return client
-
-
-def _key_of(tenant_id: str, client_id: str) -> str:
-    """A tenant's id holds no space."""
-    return f"{tenant_id} {client_id}"
 
 
 def is_client_id(text: str) -> bool:

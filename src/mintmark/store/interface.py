@@ -351,6 +351,13 @@ class DeploymentStore(Protocol):
         Once the database was away, or its place taken by another, it fails once at least.
         """
 
+    async def changed_clients(self, since: int) -> Sequence[tuple[str, str]] | None:
+        """Return which clients (tenant, client) changed or were removed since a revision, or fail soon.
+
+        None: any may have: they are too many, a tenant or key has changed, it is too long ago, or some revision since
+        then does not say. A client that was only added is not among them.
+        """
+
     def sign_of_change(self) -> bytes:
         """Return what is another after such a change has returned, in every process; it costs no read.
 

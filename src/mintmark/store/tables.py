@@ -369,3 +369,14 @@ REVISION: Final = Table(
     PrimaryKeyConstraint("one"),
     CheckConstraint("one = 1", name="single_row"),
 )
+
+# Which clients the last revisions changed or removed: one that lists none may have changed any. A row outlives its
+# client, so it refers to none.
+CLIENT_CHANGE: Final = Table(
+    "client_change",
+    METADATA,
+    Column("revision", BigInteger, nullable=False),
+    Column("tenant_id", NAME, nullable=False),
+    Column("client_id", NAME, nullable=False),
+    PrimaryKeyConstraint("revision", "tenant_id", "client_id"),
+)

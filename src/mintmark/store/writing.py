@@ -9,22 +9,31 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from mintmark.store.chain import Draft, append
 from mintmark.store.prepared import change
 from mintmark.store.records import Act, TokenRecord
 from mintmark.store.session import REGISTRATIONS, Turn, note_revision
-from mintmark.store.tables import REVISION
+from mintmark.store.tables import CLIENT_CHANGE, REVISION
 
 Result = TypeVar("Result")
 Shown = Mapping[str, Any]
 """What a record may say of a row: JSON, without hash, seal or token."""
 
-RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
-RAISE_BOTH: Final = update(REVISION).values(number=REVISION.c.number + 1, of_issuers=REVISION.c.number + 1)
 OF_ISSUERS: Final = frozenset({"tenant", "key"})
 """The nouns of which every process keeps all that there is."""
+RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
+RAISE_BOTH: Final = update(REVISION).values(number=REVISION.c.number + 1, of_issuers=REVISION.c.number + 1)
+NUMBER: Final = select(REVISION.c.number).scalar_subquery()
+LIST_CLIENT: Final = insert(CLIENT_CHANGE).values(revision=NUMBER)
+REVISIONS_LISTED: Final = 1000
+"""The last revisions, of which the list of changed clients is kept."""
+MAX_LISTED: Final = 100
+"""Clients that one revision lists. One that changes more lists none, and may so concern any."""
+NOBODY: Final = {"tenant_id": "", "client_id": ""}
+"""What a revision lists that only added clients: they are in nobody's memory."""
+UNLIST: Final = delete(CLIENT_CHANGE).where(CLIENT_CHANGE.c.revision <= NUMBER - bindparam("kept", REVISIONS_LISTED))
 
 
 class Subject(NamedTuple):
@@ -96,8 +105,7 @@ class Writing:
 
     async def change(self, work: Callable[[Connection], Result], *subjects: Subject) -> Result:
         """Do work on tenants, clients, secrets or keys: recorded, and seen by every process. Raises: as `run`."""
-        is_of_issuers = any(subject.noun in OF_ISSUERS for subject in subjects)
-        return await self.record(revised(work, is_of_issuers=is_of_issuers), subjects)
+        return await self.record(revised(work, subjects), subjects)
 
 
 def recorded(
@@ -115,23 +123,32 @@ def recorded(
     return run
 
 
-def revised(work: Callable[[Connection], Result], *, is_of_issuers: bool) -> Callable[[Connection], Result]:
-    """Return the same work followed, in the same transaction, by a new revision.
+def revised(work: Callable[[Connection], Result], subjects: Sequence[Subject]) -> Callable[[Connection], Result]:
+    """Return the same work followed, in the same transaction, by a new revision and by which clients it changed.
 
     Every write to tenants, clients, secrets and keys is wrapped in this.
-
-    Args:
-        is_of_issuers: tenants or keys change, and not clients alone.
     """
-    raised = RAISE_BOTH if is_of_issuers else RAISE_REVISION
+    raised = RAISE_BOTH if any(subject.noun in OF_ISSUERS for subject in subjects) else RAISE_REVISION
+    listed = list_changed(subjects)
 
     def run(connection: Connection) -> Result:
         result = work(connection)
         change(connection, raised)
+        if listed:
+            change(connection, LIST_CLIENT, *listed)
+            change(connection, UNLIST)
         note_revision(connection)
         return result
 
     return run
+
+
+def list_changed(subjects: Sequence[Subject]) -> list[Mapping[str, str | None]]:
+    """Return what a change lists of clients; nothing: it may concern any."""
+    changed = {(one.tenant_id, one.name) for one in subjects if not one.is_new}
+    if len(changed) > MAX_LISTED or any(one.noun != "client" for one in subjects):
+        return []
+    return [{"tenant_id": tenant_id, "client_id": name} for tenant_id, name in changed] or [NOBODY]
 
 
 def describe(act: Act, subject: Subject, before: Shown | None, after: Shown | None) -> Draft:

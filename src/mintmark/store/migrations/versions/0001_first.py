@@ -290,7 +290,7 @@ def create_renewal() -> None:
 
 
 def create_deployment() -> None:
-    """Create `deployment_fact` and `revision`, which has one row for ever."""
+    """Create `deployment_fact`, `revision`, which has one row for ever, and `client_change`."""
     op.create_table(
         "deployment_fact",
         sa.Column("name", NAME, nullable=False),
@@ -306,6 +306,13 @@ def create_deployment() -> None:
         sa.CheckConstraint("one = 1", name=op.f("ck_revision_single_row")),
     )
     op.bulk_insert(revisions, [{"one": 1, "number": 0, "of_issuers": 0}])
+    op.create_table(
+        "client_change",
+        sa.Column("revision", sa.BigInteger, nullable=False),
+        sa.Column("tenant_id", NAME, nullable=False),
+        sa.Column("client_id", NAME, nullable=False),
+        sa.PrimaryKeyConstraint("revision", "tenant_id", "client_id", name="pk_client_change"),
+    )
 
 
 def create_audit_log() -> None:
