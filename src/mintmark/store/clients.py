@@ -17,9 +17,9 @@ from mintmark.store.deployment import new_generation
 from mintmark.store.json_text import read_names, read_object, write_json
 from mintmark.store.prepared import Prepared, change
 from mintmark.store.reading import Reader
-from mintmark.store.records import ClientRecord, SecretPlace, SecretRecord
+from mintmark.store.records import ClientRecord, Rewrite, SecretPlace, SecretRecord
 from mintmark.store.tables import CLIENT, CLIENT_SECRET, REUSE_SLOT
-from mintmark.store.writing import Shown, Subject, Writing
+from mintmark.store.writing import Change, Noun, Shown, Subject, Writing
 
 IS_CLIENT: Final = (
     CLIENT.c.tenant_id == bindparam("of_tenant"),
@@ -165,8 +165,16 @@ class SqlClients:
 
         Raises: NotFound, StaleVersion, StoreUnavailable.
         """
-        work = partial(change_client, named=Named(tenant_id, client_id, if_version), changes=changes, bump=bump)
-        return await self._writing.change(work, about(tenant_id, client_id)._replace(show_result=show))
+        return (await self.change_some(tenant_id, [Rewrite(client_id, changes, bump, if_version)]))[0]
+
+    async def change_some(self, tenant_id: str, rewrites: Sequence[Rewrite]) -> list[ClientRecord]:
+        """Do what as many calls of `change` do one after the other, all or none. Raises: as `change`."""
+        works = [
+            partial(change_client, named=Named(tenant_id, one.name, one.if_version), changes=one.changes, bump=one.bump)
+            for one in rewrites
+        ]
+        changes = await self._writing.change_rows(CLIENTS, works)
+        return [cast(ClientRecord, change.after) for change in changes]
 
     async def bump_generation(self, tenant_id: str, client_id: str) -> None:
         """Give the client a new generation. Raises: NotFound, StoreUnavailable."""
@@ -174,8 +182,12 @@ class SqlClients:
 
     async def remove(self, tenant_id: str, client_id: str, *, if_version: int | None = None) -> None:
         """Remove the client, its secrets and its reuse slots. Raises: NotFound, StaleVersion, StoreUnavailable."""
-        work = partial(erase_client, named=Named(tenant_id, client_id, if_version))
-        await self._writing.change(work, about(tenant_id, client_id))
+        await self.remove_these(tenant_id, {client_id: if_version})
+
+    async def remove_these(self, tenant_id: str, versions: Mapping[str, int | None]) -> None:
+        """Remove clients, named with the version that each must be of, all or none. Raises: as `remove`."""
+        works = [partial(erase_client, named=Named(tenant_id, *one)) for one in versions.items()]
+        await self._writing.change_rows(CLIENTS, works)
 
     async def add_secret(
         self,
@@ -280,22 +292,22 @@ def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) ->
 
 def change_client(
     connection: Connection, *, named: Named, changes: Mapping[str, Any], bump: bool = False
-) -> ClientRecord:
-    """Update the named columns, and read the client back. Raises: NotFound, StaleVersion, DBAPIError."""
-    require_version(connection, named)
-    values = {name: CHANGEABLE[name](value) for name, value in changes.items()}
-    if bump:
-        values["generation"] = new_generation()
-    change(connection, CHANGE, {**values, **named.parameters})
-    return cast(ClientRecord, read_client(connection, named.tenant_id, named.client_id))
+) -> Change[ClientRecord]:
+    """Update the named columns. Raises: NotFound, StaleVersion, DBAPIError."""
+    before = require_client(connection, named)
+    drawn = {"generation": new_generation()} if bump else {}
+    written = {name: CHANGEABLE[name](value) for name, value in changes.items()}
+    change(connection, CHANGE, {**written, **drawn, **named.parameters})
+    return Change(before, msgspec.structs.replace(before, **changes, **drawn, version=before.version + 1))
 
 
-def erase_client(connection: Connection, *, named: Named) -> None:
+def erase_client(connection: Connection, *, named: Named) -> Change[ClientRecord]:
     """Delete the client; its secrets go with it. Raises: NotFound, StaleVersion, DBAPIError."""
-    require_version(connection, named)
+    before = require_client(connection, named)
     change(connection, REMOVE, named.parameters)
     # A later client of the same id has another generation, and so other slots: these would never be read again.
     change(connection, REMOVE_SLOTS, named.parameters)
+    return Change(before, None)
 
 
 def erase_some(connection: Connection, *, tenant_id: str, limit: int) -> int:
@@ -335,13 +347,14 @@ def erase_secret(connection: Connection, *, named: Named, secret_id: str) -> Non
         raise NotFound(f"no secret {secret_id} of client {named.client_id}")
 
 
-def require_version(connection: Connection, named: Named) -> None:
-    """Make sure that the client is there, and of that version where one is named. Raises: NotFound, StaleVersion."""
-    state = read_state(connection, named.tenant_id, named.client_id)
-    if state is None:
+def require_client(connection: Connection, named: Named) -> ClientRecord:
+    """Return the client, which is of that version where one is named. Raises: NotFound, StaleVersion, DBAPIError."""
+    client = read_client(connection, named.tenant_id, named.client_id)
+    if client is None:
         raise NotFound(f"no client {named.client_id} in tenant {named.tenant_id}")
-    if named.if_version is not None and state[0] != named.if_version:
-        raise StaleVersion(f"client {named.client_id} is of version {state[0]}")
+    if named.if_version is not None and client.version != named.if_version:
+        raise StaleVersion(f"client {named.client_id} is of version {client.version}")
+    return client
 
 
 def read_state(connection: Connection, tenant_id: str, client_id: str) -> tuple[int, int] | None:
@@ -365,6 +378,9 @@ def show(client: ClientRecord) -> Shown:
     """Return what the audit log says of a client, without hashes."""
     secrets = [{name: getattr(secret, name) for name in SHOWN_OF_SECRET} for secret in client.secrets]
     return {**msgspec.structs.asdict(client), "secrets": secrets}
+
+
+CLIENTS: Final = Noun("client", lambda client: client.client_id, show)
 
 
 def client_values(client: ClientRecord) -> dict[str, object]:

@@ -8,13 +8,12 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
+from mintmark.store.revision import read_revisions
 from mintmark.store.session import Bell
-from mintmark.store.tables import DEPLOYMENT_FACT, REVISION
+from mintmark.store.tables import DEPLOYMENT_FACT
 from mintmark.store.writing import Shown, Subject, Writing
 
-READ_REVISIONS: Final = Prepared(select(REVISION.c.number, REVISION.c.of_issuers))
 GENERATION_BITS: Final = 62
 FIND_FACT: Final = select(DEPLOYMENT_FACT.c.value).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
 REMOVE_FACT: Final = delete(DEPLOYMENT_FACT).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
@@ -72,12 +71,6 @@ def show_fact(connection: Connection, *, name: str) -> Shown | None:
 def new_generation() -> int:
     """Return a generation that no tenant or client ever had, whatever backup the database was restored from."""
     return secrets.randbits(GENERATION_BITS)
-
-
-def read_revisions(connection: Connection) -> tuple[int, int]:
-    """Return the revision, and what it was at the last change of a tenant or key. Raises: DBAPIError."""
-    number, of_issuers = READ_REVISIONS.rows(connection)[0]
-    return int(number), int(of_issuers)
 
 
 def read_fact(connection: Connection, name: str) -> str | None:

@@ -26,6 +26,7 @@ from mintmark.store.records import (
     RegistrationRecord,
     ReusableToken,
     ReuseSlot,
+    Rewrite,
     Rotation,
     SecretPlace,
     SecretRecord,
@@ -41,6 +42,9 @@ class TenantStore(Protocol):
 
     async def add(self, tenant: TenantRecord, keys: Sequence[KeyRecord]) -> None:
         """Add a tenant and its first keys in one transaction. Raises: AlreadyExists (id, host, identifier, default)."""
+
+    async def add_some(self, made: Sequence[tuple[TenantRecord, Sequence[KeyRecord]]]) -> None:
+        """Add tenants, each with its first keys, all or none. Raises: AlreadyExists."""
 
     async def find(self, tenant_id: str) -> TenantRecord | None:
         """Return the tenant, or None."""
@@ -75,11 +79,17 @@ class TenantStore(Protocol):
         Raises: NotFound, AlreadyExists (a host, identifier or default of another).
         """
 
+    async def change_some(self, rewrites: Sequence[Rewrite]) -> builtins.list[TenantRecord]:
+        """Do what as many calls of `change` do one after the other, all or none. Raises: as `change`."""
+
     async def bump_generation(self, tenant_id: str) -> None:
         """Give the tenant a new generation: all tokens minted before are dead. Raises: NotFound."""
 
     async def remove(self, tenant_id: str, *, if_version: int | None = None) -> None:
         """Remove the tenant with its clients, their secrets, and its keys; its tokens are dead. Raises: NotFound."""
+
+    async def remove_these(self, versions: Mapping[str, int | None]) -> None:
+        """Remove tenants, named with the version that each must be of, all or none. Raises: NotFound."""
 
 
 class ClientStore(Protocol):
@@ -117,11 +127,17 @@ class ClientStore(Protocol):
     ) -> ClientRecord:
         """Write fields as in `TenantStore.change`; neither ids nor secrets can be named. Raises: NotFound."""
 
+    async def change_some(self, tenant_id: str, rewrites: Sequence[Rewrite]) -> list[ClientRecord]:
+        """Do what as many calls of `change` do one after the other, all or none. Raises: NotFound."""
+
     async def bump_generation(self, tenant_id: str, client_id: str) -> None:
         """Give the client a new generation: all tokens minted before are dead. Raises: NotFound."""
 
     async def remove(self, tenant_id: str, client_id: str, *, if_version: int | None = None) -> None:
         """Remove the client and its secrets. Raises: NotFound."""
+
+    async def remove_these(self, tenant_id: str, versions: Mapping[str, int | None]) -> None:
+        """Remove clients, named with the version that each must be of, all or none. Raises: NotFound."""
 
     async def add_secret(
         self,

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from mintmark.store.chain import Draft, append
-from mintmark.store.prepared import change
-from mintmark.store.records import Act, TokenRecord
-from mintmark.store.session import REGISTRATIONS, Turn, note_revision
-from mintmark.store.tables import REVISION
+from mintmark.store.records import Act, ClientRecord, TenantRecord, TokenRecord
+from mintmark.store.revision import raise_revision
+from mintmark.store.session import REGISTRATIONS, Turn
 
 Result = TypeVar("Result")
+Row = TypeVar("Row", TenantRecord, ClientRecord)
 Shown = Mapping[str, Any]
 """What a record may say of a row: JSON, without hash, seal or token."""
 
-RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
-RAISE_BOTH: Final = update(REVISION).values(number=REVISION.c.number + 1, of_issuers=REVISION.c.number + 1)
 OF_ISSUERS: Final = frozenset({"tenant", "key"})
 """The nouns of which every process keeps all that there is."""
 
@@ -39,12 +37,26 @@ class Subject(NamedTuple):
     """None: it is not there. Runs inside the transaction."""
     is_new: bool = False
     """It was not there before: a look would only cost time."""
-    show_result: Callable[[Any], Shown] | None = None
-    """How to show it after, where the work returns it: another look would only cost time."""
 
     def __str__(self) -> str:
         """Return such as `client acme/billing`, or `tenant acme`."""
-        return f"{self.noun} " + "/".join(filter(None, (self.tenant_id, self.name)))
+        return name_subject(self.noun, self.tenant_id, self.name)
+
+
+class Change(NamedTuple, Generic[Row]):
+    """A row as a work found it and as it left it; None: it is not there."""
+
+    before: Row | None
+    after: Row | None
+
+
+class Noun(NamedTuple, Generic[Row]):
+    """How rows are named and shown whose works tell what they change: looks for the record would only cost time."""
+
+    name: str
+    key: Callable[[Row], str]
+    """Its name within its tenant; empty for a tenant itself."""
+    show: Callable[[Row], Shown]
 
 
 class Committing(Protocol):
@@ -99,6 +111,19 @@ class Writing:
         is_of_issuers = any(subject.noun in OF_ISSUERS for subject in subjects)
         return await self.record(revised(work, is_of_issuers=is_of_issuers), subjects)
 
+    async def change_rows(
+        self, noun: Noun[Row], works: Sequence[Callable[[Connection], Change[Row]]]
+    ) -> list[Change[Row]]:
+        """Do works on rows of a noun in turn, all or none, as `change` does them. Raises: as `run`."""
+
+        def work(connection: Connection) -> list[Change[Row]]:
+            changes = [one(connection) for one in works]
+            if self._act is not None:
+                append(connection, [describe_row(self._act, noun, one) for one in changes])
+            return changes
+
+        return await self.run(revised(work, is_of_issuers=noun.name in OF_ISSUERS))
+
 
 def recorded(
     work: Callable[[Connection], Result], act: Act, subjects: Sequence[Subject]
@@ -108,7 +133,7 @@ def recorded(
     def run(connection: Connection) -> Result:
         before = [None if subject.is_new else subject.show(connection) for subject in subjects]
         result = work(connection)
-        after = [one.show_result(result) if one.show_result else one.show(connection) for one in subjects]
+        after = [subject.show(connection) for subject in subjects]
         append(connection, list(map(partial(describe, act), subjects, before, after)))
         return result
 
@@ -123,12 +148,10 @@ def revised(work: Callable[[Connection], Result], *, is_of_issuers: bool) -> Cal
     Args:
         is_of_issuers: tenants or keys change, and not clients alone.
     """
-    raised = RAISE_BOTH if is_of_issuers else RAISE_REVISION
 
     def run(connection: Connection) -> Result:
         result = work(connection)
-        change(connection, raised)
-        note_revision(connection)
+        raise_revision(connection, is_of_issuers=is_of_issuers)
         return result
 
     return run
@@ -138,3 +161,15 @@ def describe(act: Act, subject: Subject, before: Shown | None, after: Shown | No
     """Return the record of a change."""
     tenant_id = subject.tenant_id or (before or after or {}).get("tenant_id")
     return Draft(act, tenant_id, str(subject), {"before": before, "after": after})
+
+
+def describe_row(act: Act, noun: Noun[Row], change: Change[Row]) -> Draft:
+    """Return the record of a change of a row."""
+    row = cast(Row, change.after or change.before)
+    shown = {name: one and noun.show(one) for name, one in change._asdict().items()}
+    return Draft(act, row.tenant_id, name_subject(noun.name, row.tenant_id, noun.key(row)), shown)
+
+
+def name_subject(noun: str, tenant_id: str | None, name: str) -> str:
+    """Return such as `client acme/billing`, or `tenant acme`."""
+    return f"{noun} " + "/".join(filter(None, (tenant_id, name)))

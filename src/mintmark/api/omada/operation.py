@@ -72,6 +72,14 @@ def alone(call_many: Many) -> One:
     return call_one
 
 
+def by_name(calls: Sequence[Call], parameter: str) -> Mapping[str, Call]:
+    """Return calls by what each is about. Raises: Refusal: two are about the same, and so not done at once."""
+    named = {call.path[parameter]: call for call in calls}
+    if len(named) < len(calls):
+        raise Refusal("action_failed")
+    return named
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One row."""
 
