@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,16 +15,16 @@ from mintmark.admin.administration import (
     Administration,
     LimitReached,
     Malformed,
+    Missing,
     PermissionRefused,
     Taken,
-    no_tenant,
     version_checked,
 )
 from mintmark.admin.keys import ensure_signing_key, new_keys
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
 from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.protocol.errors import AlreadyExists, NotFound
-from mintmark.store.records import TenantRecord
+from mintmark.store.records import KeyRecord, Rewrite, TenantRecord
 
 TENANT_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
@@ -76,7 +76,7 @@ class TenantChanges(msgspec.Struct, frozen=True, kw_only=True):
     token_rules: Mapping[str, Any] | None = None
 
 
-OF_THE_DEPLOYMENT: Final = ("issuer", "hosts", "is_default", "is_msp", "msp_id")
+OF_THE_DEPLOYMENT: Final = frozenset({"issuer", "hosts", "is_default", "is_msp", "msp_id"})
 """What only an administrator of the whole deployment may change: it touches other tenants."""
 
 
@@ -90,12 +90,32 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
         AdministrationError: a value is malformed, or taken by another tenant, or the actor may not.
         SettingsError: a token rule is wrong.
     """
+    return (await create_tenants(administration, [request]))[0]
+
+
+async def create_tenants(administration: Administration, requests: Sequence[TenantRequest]) -> list[TenantRecord]:
+    """Create tenants, all or none. Raises: as `create_tenant`."""
+    made: list[tuple[TenantRecord, list[KeyRecord]]] = []
+    for request in requests:
+        tenant = await _judge_new(administration, request)
+        await _require_free(administration, tenant, [one for one, _ in made])
+        await _require_unused(administration, tenant.tenant_id)
+        rules = tenant_rules(administration.rules[tenant.dialect], tenant.token_rules, tenant.tenant_id)
+        made.append((tenant, await new_keys(administration, tenant.tenant_id, rules)))
+    try:
+        await administration.acting("create_tenant").tenants.add_some(made)
+    except AlreadyExists as error:
+        named = ", ".join(repr(request.tenant_id) for request in requests)
+        raise Taken(f"tenant {named}: another was created at the same time") from error
+    return [tenant for tenant, _ in made]
+
+
+async def _judge_new(administration: Administration, request: TenantRequest) -> TenantRecord:
     administration.permit("tenants:write", request.msp_id)
     _check(administration, request)
     await _check_parent(administration, request)
-    rules = tenant_rules(administration.rules[request.dialect], request.token_rules, request.tenant_id)
-    _check_audience(rules)
-    tenant = TenantRecord(
+    _check_audience(tenant_rules(administration.rules[request.dialect], request.token_rules, request.tenant_id))
+    return TenantRecord(
         tenant_id=request.tenant_id,
         dialect=request.dialect,
         issuer=request.issuer,
@@ -111,14 +131,6 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
         description=request.description,
         created_at=administration.now(),
     )
-    await _require_free(administration, tenant, except_for=None)
-    await _require_unused(administration, tenant.tenant_id)
-    keys = await new_keys(administration, tenant.tenant_id, rules)
-    try:
-        await administration.acting("create_tenant").tenants.add(tenant, keys)
-    except AlreadyExists as error:
-        raise Taken(f"tenant {request.tenant_id!r}: another was created at the same time") from error
-    return tenant
 
 
 async def list_tenants(
@@ -151,7 +163,17 @@ async def change_tenant(
         AdministrationError: a value is malformed or taken, there is no such tenant, or the actor may not.
         SettingsError: a token rule is wrong.
     """
-    return await _change(administration, "change_tenant", tenant_id, changes, if_version)
+    return (await change_tenants(administration, {tenant_id: changes}, if_version=if_version))[0]
+
+
+async def change_tenants(
+    administration: Administration, changes: Mapping[str, TenantChanges], *, if_version: int | None = None
+) -> list[TenantRecord]:
+    """Change tenants, named by their ids, all or none. Raises: as `change_tenant`.
+
+    Each is judged as the others were: of several, none may change in what is `OF_THE_DEPLOYMENT`.
+    """
+    return await _change(administration, "change_tenant", changes, if_version)
 
 
 async def suspend_tenant(
@@ -162,7 +184,8 @@ async def suspend_tenant(
     Raises: AdministrationError.
     """
     verb = "suspend_tenant" if suspended else "resume_tenant"
-    return await _change(administration, verb, tenant_id, TenantChanges(is_suspended=suspended), if_version)
+    changes = {tenant_id: TenantChanges(is_suspended=suspended)}
+    return (await _change(administration, verb, changes, if_version))[0]
 
 
 async def invalidate_tokens(administration: Administration, tenant_id: str) -> None:
@@ -177,29 +200,63 @@ async def remove_tenant(administration: Administration, tenant_id: str, *, if_ve
 
     One of many clients is suspended first, and emptied in steps; cut off between, the call may be repeated.
     """
+    await remove_tenants(administration, [tenant_id], if_version=if_version)
+
+
+async def remove_tenants(
+    administration: Administration, tenant_ids: Collection[str], *, if_version: int | None = None
+) -> None:
+    """Remove tenants, all or none: of several, none has many clients. Raises: as `remove_tenant`."""
+    for tenant_id in tenant_ids:
+        await _judge_removal(administration, tenant_id)
+    versions: dict[str, int | None] = dict.fromkeys(tenant_ids, if_version)
+    store = administration.acting("remove_tenant")
+    try:
+        with version_checked():
+            for tenant_id in tenant_ids:
+                if len(await store.clients.page(tenant_id, "", CLIENTS_A_STEP)) == CLIENTS_A_STEP:
+                    await _empty(administration, tenant_id, if_version)
+                    versions[tenant_id] = None
+            await store.tenants.remove_these(versions)
+    except NotFound as error:
+        raise Missing(str(error)) from error
+
+
+async def _judge_removal(administration: Administration, tenant_id: str) -> None:
     administration.permit("tenants:write", tenant_id)
     tenant = await administration.require_tenant(tenant_id)
     if tenant.is_administrative:
         raise LimitReached(f"tenant {tenant_id!r} is the administrative one, and stays")
-    if await administration.store.tenants.customers(tenant_id):
+    if tenant.is_msp and await administration.store.tenants.customers(tenant_id):
         raise LimitReached(f"tenant {tenant_id!r} has customers; remove them first")
+
+
+async def _empty(administration: Administration, tenant_id: str, if_version: int | None) -> None:
+    """Suspend a tenant, and remove its clients in steps."""
+    administration.require_alone()
     store = administration.acting("remove_tenant")
-    try:
-        with version_checked():
-            if len(await store.clients.page(tenant_id, "", CLIENTS_A_STEP)) == CLIENTS_A_STEP:
-                administration.require_alone()
-                await store.tenants.change(tenant_id, {"is_suspended": True}, bump=True, if_version=if_version)
-                if_version = None
-                while await store.clients.remove_some(tenant_id, CLIENTS_A_STEP):
-                    await asyncio.sleep(PAUSE_S)
-            await store.tenants.remove(tenant_id, if_version=if_version)
-    except NotFound as error:
-        raise no_tenant(tenant_id) from error
+    await store.tenants.change(tenant_id, {"is_suspended": True}, bump=True, if_version=if_version)
+    while await store.clients.remove_some(tenant_id, CLIENTS_A_STEP):
+        await asyncio.sleep(PAUSE_S)
 
 
 async def _change(
-    administration: Administration, verb: str, tenant_id: str, changes: TenantChanges, if_version: int | None
-) -> TenantRecord:
+    administration: Administration, verb: str, changes: Mapping[str, TenantChanges], if_version: int | None
+) -> list[TenantRecord]:
+    rewrites = [await _judge_changes(administration, *one, if_version) for one in changes.items()]
+    try:
+        with version_checked():
+            return await administration.acting(verb).tenants.change_some(rewrites)
+    except NotFound as error:
+        raise Missing(str(error)) from error
+    except AlreadyExists as error:
+        named = ", ".join(map(repr, changes))
+        raise Taken(f"tenant {named}: another took its name at the same time") from error
+
+
+async def _judge_changes(
+    administration: Administration, tenant_id: str, changes: TenantChanges, if_version: int | None
+) -> Rewrite:
     administration.permit("tenants:write", tenant_id)
     tenant = await administration.require_tenant(tenant_id)
     given = {
@@ -207,7 +264,7 @@ async def _change(
         for name, value in msgspec.structs.asdict(changes).items()
         if value is not msgspec.UNSET and (value is not None or name == "msp_id")
     }
-    if set(given) & set(OF_THE_DEPLOYMENT):
+    if given.keys() & OF_THE_DEPLOYMENT:
         administration.permit("tenants:write", None)
     if "hosts" in given:
         given["hosts"] = tuple(host.lower() for host in given["hosts"])
@@ -215,15 +272,7 @@ async def _change(
     await _check_changed(administration, tenant, after)
     rules = tenant_rules(administration.rules[after.dialect], after.token_rules, tenant_id)
     await ensure_signing_key(administration, tenant_id, rules.token.alg)
-    try:
-        with version_checked():
-            return await administration.acting(verb).tenants.change(
-                tenant_id, given, bump=_ends_tokens(administration, tenant, changes), if_version=if_version
-            )
-    except NotFound as error:
-        raise no_tenant(tenant_id) from error
-    except AlreadyExists as error:
-        raise Taken(f"tenant {tenant_id!r}: another took its name at the same time") from error
+    return Rewrite(tenant_id, given, _ends_tokens(administration, tenant, changes), if_version)
 
 
 def _ends_tokens(administration: Administration, tenant: TenantRecord, changes: TenantChanges) -> bool:
@@ -247,7 +296,7 @@ async def _check_changed(administration: Administration, before: TenantRecord, a
     if after.is_administrative and after.is_suspended:
         raise LimitReached(f"tenant {after.tenant_id!r} is the administrative one, and is never suspended")
     if any(getattr(after, name) != getattr(before, name) for name in ("issuer", "hosts", "is_default")):
-        await _require_free(administration, after, except_for=after.tenant_id)
+        await _require_free(administration, after, [], except_for=after.tenant_id)
 
 
 async def _check_parent(administration: Administration, tenant: TenantRequest | TenantRecord) -> None:
@@ -280,9 +329,11 @@ async def _require_unused(administration: Administration, tenant_id: str) -> Non
         raise Taken(f"tenant {tenant_id!r}: its id is taken")
 
 
-async def _require_free(administration: Administration, tenant: TenantRecord, *, except_for: str | None) -> None:
-    """Say which of a tenant's names is another's. Raises: Taken."""
-    for other in await administration.store.tenants.list():
+async def _require_free(
+    administration: Administration, tenant: TenantRecord, beside: Sequence[TenantRecord], *, except_for: str = ""
+) -> None:
+    """Say which of a tenant's names is another's, or of one that is made with it. Raises: Taken."""
+    for other in (*await administration.store.tenants.rivals(tenant), *beside):
         if other.tenant_id == except_for:
             continue
         hosts = sorted(set(tenant.hosts) & set(other.hosts))

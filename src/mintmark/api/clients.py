@@ -172,7 +172,7 @@ async def delete(call: Call) -> Reply:
 
 async def delete_many(calls: Sequence[Call]) -> list[Reply]:
     """Remove clients of one tenant, all or none."""
-    first, client_ids = calls[0], {call.path["client_id"] for call in calls}
+    first, client_ids = calls[0], dict.fromkeys(call.path["client_id"] for call in calls)
     if len(client_ids) < len(calls):
         return [await delete(call) for call in calls]
     await remove_clients(first.administration, first.path["tenant_id"], client_ids, if_version=first.if_version)

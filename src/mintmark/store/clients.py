@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, select, update
 
 from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.client_secrets import erase_expired, read_expiring, write_used
@@ -54,9 +54,11 @@ ON_PAGE: Final = (
     .where(CLIENT.c.tenant_id == bindparam("of_tenant"), CLIENT.c.client_id > bindparam("after"))
     .order_by(CLIENT.c.client_id)
     .limit(bindparam("at_most"))
+    # SQLite's would else be a value of its own.
+    .offset(literal_column("0"))
     .subquery()
 )
-PAGE: Final = (
+PAGE: Final = Prepared(
     select(*ON_PAGE.c, *SECRET_COLUMNS)
     .outerjoin(
         CLIENT_SECRET,
@@ -264,8 +266,7 @@ def read_client(connection: Connection, tenant_id: str, client_id: str) -> Clien
 
 def read_page(connection: Connection, tenant_id: str, after: str, limit: int) -> list[ClientRecord]:
     """Return a page of clients with their secrets. Raises: DBAPIError."""
-    parameters = {"of_tenant": tenant_id, "after": after, "at_most": limit}
-    rows = connection.execute(PAGE, parameters).all()
+    rows = PAGE.rows(connection, tenant_id, after, limit)
     return [client_from_rows(list(group)) for _, group in groupby(rows, itemgetter(CLIENT_ID))]
 
 

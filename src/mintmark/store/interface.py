@@ -61,6 +61,9 @@ class TenantStore(Protocol):
     async def customers(self, msp_id: str) -> tuple[str, ...]:
         """Return the ids of the tenants whose msp this is, in order."""
 
+    async def rivals(self, tenant: TenantRecord) -> builtins.list[TenantRecord]:
+        """Return the tenants that have its id, issuer, identifier, a host of it, or a place that it takes; also it."""
+
     async def find_customer(self, msp_id: str, title: str) -> TenantRecord | None:
         """Return the msp's customer of this name, or None."""
 

@@ -39,6 +39,18 @@ LIST: Final = (
 LIST_ALL: Final = Prepared(LIST)
 FIND: Final = Prepared(LIST.where(IS_TENANT))
 FIND_IDENTIFIER: Final = Prepared(LIST.where(TENANT.c.identifier == bindparam("of_identifier")))
+FIND_NAMED: Final = Prepared(
+    LIST.where(
+        IS_TENANT | (TENANT.c.issuer == bindparam("of_issuer")) | (TENANT.c.identifier == bindparam("of_identifier"))
+    )
+)
+FIND_HOST: Final = Prepared(
+    LIST.where(
+        TENANT.c.tenant_id.in_(select(TENANT_HOST.c.tenant_id).where(TENANT_HOST.c.host == bindparam("of_host")))
+    )
+)
+FIND_DEFAULT: Final = Prepared(LIST.where(TENANT.c.is_default))
+FIND_ADMINISTRATIVE: Final = Prepared(LIST.where(TENANT.c.is_administrative))
 FIND_CUSTOMER: Final = Prepared(
     LIST.where(TENANT.c.msp_id == bindparam("of_msp"), TENANT.c.title == bindparam("of_title"))
 )
@@ -118,6 +130,10 @@ class SqlTenants:
         """Return the ids of an msp's customers, in order. Raises: StoreUnavailable."""
         return await self._reader.run(read_customers, msp_id)
 
+    async def rivals(self, tenant: TenantRecord) -> builtins.list[TenantRecord]:
+        """Return the tenants that have a name or place of this one; also it. Raises: StoreUnavailable."""
+        return await self._reader.run(read_rivals, tenant)
+
     async def find_customer(self, msp_id: str, title: str) -> TenantRecord | None:
         """Return the msp's customer of this name, or None. Raises: StoreUnavailable."""
         found = await self._reader.run(read_tenants, FIND_CUSTOMER, msp_id, title)
@@ -168,6 +184,16 @@ def read_tenant(connection: Connection, tenant_id: str) -> TenantRecord | None:
 def read_tenants(connection: Connection, statement: Prepared, *values: object) -> list[TenantRecord]:
     """Return the tenants that the statement finds, whose rows repeat for each host. Raises: DBAPIError."""
     return group_rows(map(TenantRow._make, statement.rows(connection, *values)))
+
+
+def read_rivals(connection: Connection, tenant: TenantRecord) -> list[TenantRecord]:
+    """Return the tenants that have a name or place of this one, each perhaps more than once. Raises: DBAPIError."""
+    found = read_tenants(connection, FIND_NAMED, tenant.tenant_id, tenant.issuer, tenant.identifier)
+    for host in tenant.hosts:
+        found += read_tenants(connection, FIND_HOST, host)
+    for is_taken, statement in ((tenant.is_default, FIND_DEFAULT), (tenant.is_administrative, FIND_ADMINISTRATIVE)):
+        found += read_tenants(connection, statement) if is_taken else []
+    return found
 
 
 def read_page(connection: Connection, after: str, limit: int) -> list[TenantRecord]:
