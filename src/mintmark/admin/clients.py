@@ -35,6 +35,8 @@ from mintmark.protocol.secret import Secret
 from mintmark.store.records import ClientRecord, Rewrite, SecretRecord, TenantRecord
 
 Result = TypeVar("Result")
+Judged = tuple[ClientRecord, int]
+"""A client as it was read, and the version that is written to."""
 
 METHODS = ("client_secret_basic", "client_secret_post")
 MAX_SCOPE_LENGTH: Final = 8192
@@ -98,13 +100,6 @@ class RegisteredClient(NamedTuple):
     client: ClientRecord
     client_secret: Secret
     is_generated: bool
-
-
-class Judged(NamedTuple):
-    """A client as it was read, and the version that is written to."""
-
-    client: ClientRecord
-    version: int
 
 
 async def register_client(administration: Administration, request: ClientRequest) -> RegisteredClient:
@@ -205,7 +200,7 @@ async def change_clients(
 
     async def write(clients: Sequence[Judged]) -> list[ClientRecord]:
         rewrites = [
-            await _judge_changes(administration, one, changes[one.client.client_id], tenant=tenant, rules=rules)
+            await _judge_changes(administration, one, changes[one[0].client_id], tenant=tenant, rules=rules)
             for one in clients
         ]
         return await administration.acting("change_client").clients.change_some(tenant_id, rewrites)
@@ -294,7 +289,7 @@ async def write_all_as_read(
     for _ in range(ATTEMPTS):
         clients = [await find_client(administration, tenant_id, client_id) for client_id in client_ids]
         try:
-            return await write([Judged(one, one.version if if_version is None else if_version) for one in clients])
+            return await write([(one, one.version if if_version is None else if_version) for one in clients])
         except StaleVersion as error:
             if if_version is not None:
                 raise Outdated(f"somebody else changed it meanwhile: {error}") from error

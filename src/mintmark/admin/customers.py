@@ -132,7 +132,7 @@ async def remove_customers(administration: Administration, msp_id: str, customer
     for customer in customers:
         if await administration.store.sites.count(customer.tenant_id):
             raise LimitReached(f"customer {customer.identifier!r} has sites; remove them first")
-    await remove_tenants(administration, [customer.tenant_id for customer in customers])
+    await remove_tenants(administration, customers)
 
 
 async def _permit_change(administration: Administration, msp_id: str) -> TenantRecord:

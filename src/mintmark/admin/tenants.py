@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -95,13 +95,10 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
 
 async def create_tenants(administration: Administration, requests: Sequence[TenantRequest]) -> list[TenantRecord]:
     """Create tenants, all or none. Raises: as `create_tenant`."""
-    made: list[tuple[TenantRecord, list[KeyRecord]]] = []
-    for request in requests:
-        tenant = await _judge_new(administration, request)
-        await _require_free(administration, tenant, [one for one, _ in made])
-        await _require_unused(administration, tenant.tenant_id)
-        rules = tenant_rules(administration.rules[tenant.dialect], tenant.token_rules, tenant.tenant_id)
-        made.append((tenant, await new_keys(administration, tenant.tenant_id, rules)))
+    # The store lets no two tenants have one of the other names.
+    if len({request.issuer for request in requests}) < len(requests):
+        raise Taken("two of these tenants have the same issuer")
+    made = [await _make(administration, request) for request in requests]
     try:
         await administration.acting("create_tenant").tenants.add_some(made)
     except AlreadyExists as error:
@@ -110,12 +107,13 @@ async def create_tenants(administration: Administration, requests: Sequence[Tena
     return [tenant for tenant, _ in made]
 
 
-async def _judge_new(administration: Administration, request: TenantRequest) -> TenantRecord:
+async def _make(administration: Administration, request: TenantRequest) -> tuple[TenantRecord, list[KeyRecord]]:
     administration.permit("tenants:write", request.msp_id)
     _check(administration, request)
     await _check_parent(administration, request)
-    _check_audience(tenant_rules(administration.rules[request.dialect], request.token_rules, request.tenant_id))
-    return TenantRecord(
+    rules = tenant_rules(administration.rules[request.dialect], request.token_rules, request.tenant_id)
+    _check_audience(rules)
+    tenant = TenantRecord(
         tenant_id=request.tenant_id,
         dialect=request.dialect,
         issuer=request.issuer,
@@ -131,6 +129,9 @@ async def _judge_new(administration: Administration, request: TenantRequest) -> 
         description=request.description,
         created_at=administration.now(),
     )
+    await _require_free(administration, tenant, except_for=None)
+    await _require_unused(administration, tenant.tenant_id)
+    return tenant, await new_keys(administration, tenant.tenant_id, rules)
 
 
 async def list_tenants(
@@ -200,20 +201,21 @@ async def remove_tenant(administration: Administration, tenant_id: str, *, if_ve
 
     One of many clients is suspended first, and emptied in steps; cut off between, the call may be repeated.
     """
-    await remove_tenants(administration, [tenant_id], if_version=if_version)
+    administration.permit("tenants:write", tenant_id)
+    await remove_tenants(administration, [await administration.require_tenant(tenant_id)], if_version=if_version)
 
 
 async def remove_tenants(
-    administration: Administration, tenant_ids: Collection[str], *, if_version: int | None = None
+    administration: Administration, tenants: Sequence[TenantRecord], *, if_version: int | None = None
 ) -> None:
     """Remove tenants, all or none: of several, none has many clients. Raises: as `remove_tenant`."""
-    for tenant_id in tenant_ids:
-        await _judge_removal(administration, tenant_id)
-    versions: dict[str, int | None] = dict.fromkeys(tenant_ids, if_version)
+    for tenant in tenants:
+        await _judge_removal(administration, tenant)
+    versions = {tenant.tenant_id: if_version for tenant in tenants}
     store = administration.acting("remove_tenant")
     try:
         with version_checked():
-            for tenant_id in tenant_ids:
+            for tenant_id in versions:
                 if len(await store.clients.page(tenant_id, "", CLIENTS_A_STEP)) == CLIENTS_A_STEP:
                     await _empty(administration, tenant_id, if_version)
                     versions[tenant_id] = None
@@ -222,9 +224,9 @@ async def remove_tenants(
         raise Missing(str(error)) from error
 
 
-async def _judge_removal(administration: Administration, tenant_id: str) -> None:
+async def _judge_removal(administration: Administration, tenant: TenantRecord) -> None:
+    tenant_id = tenant.tenant_id
     administration.permit("tenants:write", tenant_id)
-    tenant = await administration.require_tenant(tenant_id)
     if tenant.is_administrative:
         raise LimitReached(f"tenant {tenant_id!r} is the administrative one, and stays")
     if tenant.is_msp and await administration.store.tenants.customers(tenant_id):
@@ -296,7 +298,7 @@ async def _check_changed(administration: Administration, before: TenantRecord, a
     if after.is_administrative and after.is_suspended:
         raise LimitReached(f"tenant {after.tenant_id!r} is the administrative one, and is never suspended")
     if any(getattr(after, name) != getattr(before, name) for name in ("issuer", "hosts", "is_default")):
-        await _require_free(administration, after, [], except_for=after.tenant_id)
+        await _require_free(administration, after, except_for=after.tenant_id)
 
 
 async def _check_parent(administration: Administration, tenant: TenantRequest | TenantRecord) -> None:
@@ -329,11 +331,9 @@ async def _require_unused(administration: Administration, tenant_id: str) -> Non
         raise Taken(f"tenant {tenant_id!r}: its id is taken")
 
 
-async def _require_free(
-    administration: Administration, tenant: TenantRecord, beside: Sequence[TenantRecord], *, except_for: str = ""
-) -> None:
-    """Say which of a tenant's names is another's, or of one that is made with it. Raises: Taken."""
-    for other in (*await administration.store.tenants.rivals(tenant), *beside):
+async def _require_free(administration: Administration, tenant: TenantRecord, *, except_for: str | None) -> None:
+    """Say which of a tenant's names is another's. Raises: Taken."""
+    for other in await administration.store.tenants.rivals(tenant):
         if other.tenant_id == except_for:
             continue
         hosts = sorted(set(tenant.hosts) & set(other.hosts))

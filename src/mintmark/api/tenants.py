@@ -152,10 +152,11 @@ async def delete(call: Call) -> Reply:
 
 async def delete_many(calls: Sequence[Call]) -> list[Reply]:
     """Remove tenants, all or none."""
-    tenant_ids = dict.fromkeys(call.path["tenant_id"] for call in calls)
+    first, tenant_ids = calls[0], dict.fromkeys(call.path["tenant_id"] for call in calls)
     if len(tenant_ids) < len(calls):
         return [await delete(call) for call in calls]
-    await remove_tenants(calls[0].administration, tenant_ids, if_version=calls[0].if_version)
+    tenants = [await first.administration.require_tenant(tenant_id) for tenant_id in tenant_ids]
+    await remove_tenants(first.administration, tenants, if_version=first.if_version)
     return [Reply()] * len(calls)
 
 

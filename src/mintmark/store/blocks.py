@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
 from mintmark.store.faults import store_faults
-from mintmark.store.prepared import Prepared
 from mintmark.store.reading import Reader
 from mintmark.store.session import OPENED_ELSEWHERE
 from mintmark.store.transaction import Transaction
@@ -82,11 +81,16 @@ class BlockReader:
             self._read.clear()
             self._era = era
         asked = (read, args)
-        if kwargs or not all(isinstance(one, str | bytes | Prepared) for one in args):
+        try:
+            is_kept = not kwargs and asked in self._read
+        except TypeError:  # what is asked for has no hash
             return await self._reader.run(read, *args, **kwargs)
-        if asked not in self._read:
-            self._read[asked] = await self._reader.run(read, *args, **kwargs)
-        return cast(Result, self._read[asked])
+        if is_kept:
+            return cast(Result, self._read[asked])
+        result = await self._reader.run(read, *args, **kwargs)
+        if not kwargs:
+            self._read[asked] = result
+        return result
 
     def close(self) -> None:
         """Leave the connection to the block."""

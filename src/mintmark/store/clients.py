@@ -171,11 +171,9 @@ class SqlClients:
 
     async def change_some(self, tenant_id: str, rewrites: Sequence[Rewrite]) -> list[ClientRecord]:
         """Do what as many calls of `change` do one after the other, all or none. Raises: as `change`."""
-        works = [
-            partial(change_client, named=Named(tenant_id, one.name, one.if_version), changes=one.changes, bump=one.bump)
-            for one in rewrites
-        ]
-        changes = await self._writing.change_rows(CLIENTS, works)
+        changes = await self._writing.change_rows(
+            CLIENTS, partial(change_clients, tenant_id=tenant_id, rewrites=rewrites)
+        )
         return [cast(ClientRecord, change.after) for change in changes]
 
     async def bump_generation(self, tenant_id: str, client_id: str) -> None:
@@ -188,8 +186,8 @@ class SqlClients:
 
     async def remove_these(self, tenant_id: str, versions: Mapping[str, int | None]) -> None:
         """Remove clients, named with the version that each must be of, all or none. Raises: as `remove`."""
-        works = [partial(erase_client, named=Named(tenant_id, *one)) for one in versions.items()]
-        await self._writing.change_rows(CLIENTS, works)
+        named = [Named(tenant_id, *one) for one in versions.items()]
+        await self._writing.change_rows(CLIENTS, partial(erase_clients, named=named))
 
     async def add_secret(
         self,
@@ -302,13 +300,23 @@ def change_client(
     return Change(before, msgspec.structs.replace(before, **changes, **drawn, version=before.version + 1))
 
 
-def erase_client(connection: Connection, *, named: Named) -> Change[ClientRecord]:
-    """Delete the client; its secrets go with it. Raises: NotFound, StaleVersion, DBAPIError."""
-    before = require_client(connection, named)
-    change(connection, REMOVE, named.parameters)
+def change_clients(
+    connection: Connection, *, tenant_id: str, rewrites: Sequence[Rewrite]
+) -> list[Change[ClientRecord]]:
+    """Update clients one after the other. Raises: NotFound, StaleVersion, DBAPIError."""
+    return [
+        change_client(connection, named=Named(tenant_id, one.name, one.if_version), changes=one.changes, bump=one.bump)
+        for one in rewrites
+    ]
+
+
+def erase_clients(connection: Connection, *, named: Sequence[Named]) -> list[Change[ClientRecord]]:
+    """Delete clients; their secrets go with them. Raises: NotFound, StaleVersion, DBAPIError."""
+    changes: list[Change[ClientRecord]] = [Change(require_client(connection, one), None) for one in named]
     # A later client of the same id has another generation, and so other slots: these would never be read again.
-    change(connection, REMOVE_SLOTS, named.parameters)
-    return Change(before, None)
+    for statement in (REMOVE, REMOVE_SLOTS):
+        change(connection, statement, *(one.parameters for one in named))
+    return changes
 
 
 def erase_some(connection: Connection, *, tenant_id: str, limit: int) -> int:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.deployment import new_generation
 from mintmark.store.json_text import read_object, write_json
-from mintmark.store.keys import write_key
+from mintmark.store.keys import write_keys
 from mintmark.store.prepared import Prepared, change
 from mintmark.store.reading import Reader
 from mintmark.store.records import KeyRecord, Rewrite, TenantRecord
@@ -106,8 +106,7 @@ class SqlTenants:
 
     async def add_some(self, made: Sequence[tuple[TenantRecord, Sequence[KeyRecord]]]) -> None:
         """Add tenants, each with its first keys, all or none. Raises: as `add`."""
-        works = [partial(write_tenant, tenant=tenant, keys=keys) for tenant, keys in made]
-        await self._writing.change_rows(TENANTS, works)
+        await self._writing.change_rows(TENANTS, partial(write_tenants, made=made))
 
     async def find(self, tenant_id: str) -> TenantRecord | None:
         """Return the tenant, or None. Raises: StoreUnavailable."""
@@ -154,11 +153,7 @@ class SqlTenants:
 
     async def change_some(self, rewrites: Sequence[Rewrite]) -> builtins.list[TenantRecord]:
         """Do what as many calls of `change` do one after the other, all or none. Raises: as `change`."""
-        works = [
-            partial(change_tenant, tenant_id=one.name, changes=one.changes, bump=one.bump, if_version=one.if_version)
-            for one in rewrites
-        ]
-        changes = await self._writing.change_rows(TENANTS, works)
+        changes = await self._writing.change_rows(TENANTS, partial(change_tenants, rewrites=rewrites))
         return [cast(TenantRecord, change.after) for change in changes]
 
     async def remove(self, tenant_id: str, *, if_version: int | None = None) -> None:
@@ -167,8 +162,7 @@ class SqlTenants:
 
     async def remove_these(self, versions: Mapping[str, int | None]) -> None:
         """Remove tenants, named with the version that each must be of, all or none. Raises: as `remove`."""
-        works = [partial(erase_tenant, tenant_id=name, if_version=version) for name, version in versions.items()]
-        await self._writing.change_rows(TENANTS, works)
+        await self._writing.change_rows(TENANTS, partial(erase_tenants, versions=versions))
 
     async def bump_generation(self, tenant_id: str) -> None:
         """Give the tenant a new generation. Raises: NotFound, StoreUnavailable."""
@@ -206,22 +200,28 @@ def group_rows(rows: Iterable[Any]) -> list[TenantRecord]:
     return [tenant_from_rows(list(group)) for _, group in groupby(rows, attrgetter("tenant_id"))]
 
 
-def write_tenant(connection: Connection, *, tenant: TenantRecord, keys: Iterable[KeyRecord]) -> Change[TenantRecord]:
-    """Insert the tenant in a new generation, its hosts and keys. Raises: DBAPIError."""
-    made = msgspec.structs.replace(tenant, generation=new_generation(), version=1)
-    change(connection, ADD, tenant_values(made))
-    write_hosts(connection, tenant.tenant_id, tenant.hosts)
-    for key in keys:
-        write_key(connection, key=key)
-    return Change(None, made)
+def write_tenants(
+    connection: Connection, *, made: Sequence[tuple[TenantRecord, Sequence[KeyRecord]]]
+) -> list[Change[TenantRecord]]:
+    """Insert tenants, each in a new generation, their hosts and keys. Raises: DBAPIError."""
+    tenants = [msgspec.structs.replace(one, generation=new_generation(), version=1) for one, _ in made]
+    change(connection, ADD, *map(tenant_values, tenants))
+    for tenant in tenants:
+        write_hosts(connection, tenant.tenant_id, tenant.hosts)
+    write_keys(connection, keys=[key for _, keys in made for key in keys])
+    return [Change(None, tenant) for tenant in tenants]
 
 
-def change_tenant(
-    connection: Connection, *, tenant_id: str, changes: Mapping[str, Any], bump: bool, if_version: int | None
-) -> Change[TenantRecord]:
+def change_tenants(connection: Connection, *, rewrites: Sequence[Rewrite]) -> list[Change[TenantRecord]]:
+    """Update tenants one after the other. Raises: NotFound, StaleVersion, DBAPIError."""
+    return [change_tenant(connection, one) for one in rewrites]
+
+
+def change_tenant(connection: Connection, rewrite: Rewrite) -> Change[TenantRecord]:
     """Update the named columns and hosts. Raises: NotFound, StaleVersion, DBAPIError."""
-    before = require_tenant(connection, tenant_id, if_version)
-    drawn = {"generation": new_generation()} if bump else {}
+    tenant_id, changes = rewrite.name, rewrite.changes
+    before = require_tenant(connection, tenant_id, rewrite.if_version)
+    drawn = {"generation": new_generation()} if rewrite.bump else {}
     written = {name: CHANGEABLE[name](value) for name, value in changes.items() if name != "hosts"}
     change(connection, CHANGE, {**written, **drawn, "of_tenant": tenant_id})
     if "hosts" in changes:
@@ -230,12 +230,12 @@ def change_tenant(
     return Change(before, msgspec.structs.replace(before, **changes, **drawn, version=before.version + 1))
 
 
-def erase_tenant(connection: Connection, *, tenant_id: str, if_version: int | None) -> Change[TenantRecord]:
-    """Delete the tenant; what is its own goes with it. Raises: NotFound, StaleVersion, DBAPIError."""
-    before = require_tenant(connection, tenant_id, if_version)
-    change(connection, REMOVE_SLOTS, {"of_tenant": tenant_id})
-    change(connection, REMOVE, {"of_tenant": tenant_id})
-    return Change(before, None)
+def erase_tenants(connection: Connection, *, versions: Mapping[str, int | None]) -> list[Change[TenantRecord]]:
+    """Delete tenants; what is their own goes with them. Raises: NotFound, StaleVersion, DBAPIError."""
+    changes: list[Change[TenantRecord]] = [Change(require_tenant(connection, *one), None) for one in versions.items()]
+    for statement in (REMOVE_SLOTS, REMOVE):
+        change(connection, statement, *({"of_tenant": tenant_id} for tenant_id in versions))
+    return changes
 
 
 def require_tenant(connection: Connection, tenant_id: str, if_version: int | None) -> TenantRecord:

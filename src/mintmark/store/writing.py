@@ -111,18 +111,16 @@ class Writing:
         is_of_issuers = any(subject.noun in OF_ISSUERS for subject in subjects)
         return await self.record(revised(work, is_of_issuers=is_of_issuers), subjects)
 
-    async def change_rows(
-        self, noun: Noun[Row], works: Sequence[Callable[[Connection], Change[Row]]]
-    ) -> list[Change[Row]]:
-        """Do works on rows of a noun in turn, all or none, as `change` does them. Raises: as `run`."""
+    async def change_rows(self, noun: Noun[Row], work: Callable[[Connection], list[Change[Row]]]) -> list[Change[Row]]:
+        """Do work on rows of a noun, which tells what it changed, as `change` does. Raises: as `run`."""
 
-        def work(connection: Connection) -> list[Change[Row]]:
-            changes = [one(connection) for one in works]
+        def recorded_work(connection: Connection) -> list[Change[Row]]:
+            changes = work(connection)
             if self._act is not None:
                 append(connection, [describe_row(self._act, noun, one) for one in changes])
             return changes
 
-        return await self.run(revised(work, is_of_issuers=noun.name in OF_ISSUERS))
+        return await self.run(revised(recorded_work, is_of_issuers=noun.name in OF_ISSUERS))
 
 
 def recorded(
@@ -166,8 +164,9 @@ def describe(act: Act, subject: Subject, before: Shown | None, after: Shown | No
 def describe_row(act: Act, noun: Noun[Row], change: Change[Row]) -> Draft:
     """Return the record of a change of a row."""
     row = cast(Row, change.after or change.before)
-    shown = {name: one and noun.show(one) for name, one in change._asdict().items()}
-    return Draft(act, row.tenant_id, name_subject(noun.name, row.tenant_id, noun.key(row)), shown)
+    before, after = (None if one is None else noun.show(one) for one in change)
+    subject = name_subject(noun.name, row.tenant_id, noun.key(row))
+    return Draft(act, row.tenant_id, subject, {"before": before, "after": after})
 
 
 def name_subject(noun: str, tenant_id: str | None, name: str) -> str:
