@@ -440,3 +440,21 @@ async def test_actions_in_different_tenants_are_not_alike(world: World):
 
     assert [(one["body"]["tenant_id"], one["body"]["client_id"]) for one in results] == [("own", "x"), ("foreign", "y")]
     assert (await world.call("GET", f"{paths[0]}/y", token)).json["client_name"] == ""
+
+
+@pytest.mark.parametrize(("path", "member"), [(f"{CLIENTS}/c#", "client_name"), ("/tenants/t#", "title")])
+async def test_neighbours_that_are_alike_are_written_with_few_statements(world: World, path: str, member: str):
+    token, tenant = await world.token("admin"), {"dialect": "oauth2", "token_rules": {"alg": "ES256"}}
+    await run(world, token, *(action("POST", CLIENTS, {"client_id": f"c{n}"}) for n in range(20)))
+    named = ({"tenant_id": f"t{n}", "issuer": f"https://id.example/t/t{n}", **tenant} for n in range(20))
+    await run(world, token, *(action("POST", "/tenants", members) for members in named))
+    said: list[str] = []
+    # The connection that is kept for the next batch.
+    kept: Any = world.process.administration.store._opened.blocks._kept  # type: ignore[attr-defined]
+    kept._connection.connection.driver_connection.set_trace_callback(said.append)
+
+    results = await run(world, token, *(action("PATCH", path.replace("#", str(n)), {member: "x"}) for n in range(20)))
+
+    assert statuses(results) == [200] * 20
+    # Of each: what it is, what else it stands on, what it is when it is written, the change and its record.
+    assert len(said) < 20 * 6

@@ -98,7 +98,7 @@ class TenantConformance:
         ids=["id", "issuer", "host", "identifier", "default", "administrative"],
     )
     async def test_who_has_a_name_or_place_of_a_tenant_is_its_rival(self, store: Store, other: TenantRecord) -> None:
-        held = {"hosts": ("b.example", "a.example"), "identifier": "0a1b", "is_default": True}
+        held: dict[str, Any] = {"hosts": ("b.example", "a.example"), "identifier": "0a1b", "is_default": True}
         await store.tenants.add(tenant(**held, is_administrative=True), [])
         await store.tenants.add(tenant("third"), [])
         (rival,) = await store.tenants.rivals(other)

@@ -135,8 +135,7 @@ class SqlClients:
         Raises: AlreadyExists, NotFound (the tenant), StoreUnavailable.
         """
         if clients:
-            made = [about(one.tenant_id, one.client_id)._replace(is_new=True) for one in clients]
-            await self._writing.change(partial(write_clients, clients=clients), *made)
+            await self._writing.change_rows(CLIENTS, partial(write_clients, clients=clients))
 
     async def find(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return the client with its secrets, newest first, or None. Raises: StoreUnavailable."""
@@ -277,9 +276,10 @@ def read_grid(connection: Connection, tenant_id: str, offset: int, limit: int) -
     return total, [] if last is None else read_page(connection, tenant_id, last, limit)
 
 
-def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) -> None:
-    """Insert clients and their secrets. Raises: DBAPIError."""
-    change(connection, ADD, *(client_values(client) for client in clients))
+def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) -> list[Change[ClientRecord]]:
+    """Insert clients, each in a new generation, and their secrets. Raises: DBAPIError."""
+    made = [msgspec.structs.replace(client, generation=new_generation(), version=1) for client in clients]
+    change(connection, ADD, *map(client_values, made))
     secrets = [
         {**secret_values(secret), "number": number}
         for client in clients
@@ -287,6 +287,7 @@ def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) ->
     ]
     if secrets:
         change(connection, ADD_SECRET, *secrets)
+    return [Change(None, client) for client in made]
 
 
 def change_client(
@@ -393,13 +394,13 @@ CLIENTS: Final = Noun("client", lambda client: client.client_id, show)
 
 
 def client_values(client: ClientRecord) -> dict[str, object]:
-    """Return the values of the columns of a client in a new generation; its secrets have a table of their own."""
+    """Return the values of the columns of a client; its secrets have a table of their own."""
     return {
         "tenant_id": client.tenant_id,
         "client_id": client.client_id,
         "created_at": client.created_at,
-        "generation": new_generation(),
-        "version": 1,
+        "generation": client.generation,
+        "version": client.version,
         **{name: write(getattr(client, name)) for name, write in CHANGEABLE.items()},
     }
 
