@@ -213,6 +213,8 @@ class TogetherConformance:
                     assert [one.kid for one in await part.keys.list("acme")] == ["k"]
                     assert (await require(part, "acme")).title == "Undone"
                     raise RuntimeError
+            await together.tenants.change("acme", {"description": "of two changes the second"})
+            await together.tenants.change("acme", {"is_suspended": True})
             assert await together.keys.list("acme") == []
             assert (await require(together, "acme")).title == ""
             await together.tenants.change("acme", {"title": "Acme"})
