@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mintmark.api import joint
+from mintmark.api import batch, joint
 from mintmark.api.operation import PREFIX
 from tests.endpoints.servers import Answer
 from tests.manage.world import World
@@ -345,3 +347,114 @@ async def test_a_batch_that_reads_alone_waits_for_no_writer(world: World):
 
     async with world.process.administration.store.together():
         assert statuses(await run(world, token, action("GET", "/tenants/own"), action("GET", CLIENTS))) == [200, 200]
+
+
+async def test_alike_actions_end_as_they_do_one_by_one(world: World, monkeypatch: pytest.MonkeyPatch):
+    token = await world.token("admin")
+    at_once = await carry_out_script(world, token, "a")
+    monkeypatch.setattr(batch, "is_alike", lambda *_: False)
+    one_by_one = await carry_out_script(world, token, "b")
+
+    assert at_once == one_by_one
+    assert {int(status) for status, _ in at_once[0]} == {200, 201, 204, 404, 409, 412, 422}
+
+
+def write_script(name: str) -> list[list[dict[str, Any]]]:
+    """Batches of neighbours that are alike, with failures among them, on clients and tenants that are named so."""
+    clients, tenants = [f"/tenants/{name}0/clients/{n}" for n in "xyz"], [f"/tenants/{name}{n}" for n in range(3)]
+
+    def make(number: int, **more: Any) -> dict[str, Any]:
+        members = {
+            "tenant_id": f"{name}{number}",
+            "dialect": "oauth2",
+            "issuer": f"https://id.example/t/{name}{number}",
+        }
+        return action("POST", "/tenants", {**members, "token_rules": {"alg": "ES256"}, **more})
+
+    return [
+        [make(0), make(1), make(2), make(1), make(3, issuer=f"https://id.example/t/{name}0"), make(4, dialect="none")],
+        [make(5), make(6, issuer=f"https://id.example/t/{name}5"), make(7, msp_id="hub"), make(8, is_msp=True)],
+        [action("POST", f"/tenants/{name}0/clients", {"client_id": n}) for n in "xyz"],
+        [action("PATCH", path, {"client_name": path}) for path in clients],
+        [action("PATCH", path, {"scope": ["read"]}) for path in (clients[0], f"{clients[0]}-none", clients[1])],
+        [action("PATCH", clients[0], {"client_name": n}) for n in "12"],
+        [action("PATCH", path, {"is_disabled": True}) for path in clients],
+        [action("PATCH", clients[0], {"client_name": n}, If_Match='"1"') for n in "12"],
+        [action("DELETE", path) for path in (clients[0], clients[1], clients[0])],
+        [action("PATCH", path, {"title": path}) for path in tenants],
+        [action("PATCH", path, {"is_suspended": True}) for path in (*tenants, f"{tenants[0]}-none")],
+        [action("PATCH", path, {"issuer": f"https://id.example/t/{name}9"}) for path in tenants],
+        [action("DELETE", path) for path in (tenants[1], tenants[2], tenants[1], "/tenants/hub")],
+        [action("DELETE", f"/tenants/{name}{number}") for number in (0, 5, 7, 8)],
+    ]
+
+
+async def carry_out_script(world: World, token: str, name: str) -> tuple[list[Any], list[Any]]:
+    """Return what each action was answered and what was recorded, with `#` for the name and no moment or secret."""
+    audit = world.process.administration.store.audit
+    before, _ = await audit.head()
+    results = [result for one in write_script(name) for result in await run(world, token, *one, interrupt=False)]
+    records = await audit.after(before, 200)
+    assert [one.previous for one in records[1:]] == [one.hash for one in records[:-1]]
+    bodies = [(one["status"], one["headers"].get("etag"), one.get("body")) for one in results]
+    shown = [(one.kind, one.actor, one.tenant_id, one.subject, one.body) for one in records if one.kind not in LOOKS]
+    return [plain(name, one[0], one[1:]) for one in bodies], [plain(name, one[0], one[1:]) for one in shown]
+
+
+LOOKS = {"tokens_issued"}
+
+
+def plain(name: str, key: object, value: object) -> tuple[str, str]:
+    text = re.sub(
+        r'"(?:generation|hash|secret_id|client_secret|correlation_id|kid)\\*": *\\*"?[^,}]*', "", json.dumps(value)
+    )
+    return str(key), re.sub(rf"\b{name}(?=\d)", "#", text)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [action("PATCH", f"{CLIENTS}/manager", {"client_name": "x", "scope": []}), action("DELETE", f"{CLIENTS}/manager")],
+)
+async def test_of_alike_actions_one_that_ends_the_callers_token_is_the_last(world: World, own: dict[str, Any]):
+    token = await world.token("own")
+    await run(world, token, *(action("POST", CLIENTS, {"client_id": name}) for name in "ab"))
+    first, last = ({**own, "path": own["path"].replace("manager", name)} for name in "ab")
+
+    results = await run(world, token, first, own, last, interrupt=False)
+    there = await world.process.administration.store.clients.find("own", "b")
+
+    assert [status < 300 for status in statuses(results)] == [True, True, False]
+    assert there is not None
+    assert there.version == 1
+
+
+async def test_actions_in_different_tenants_are_not_alike(world: World):
+    token, paths = await world.token("admin"), [f"/tenants/{one}/clients" for one in ("own", "foreign")]
+    await run(world, token, *(action("POST", path, {"client_id": name}) for path in paths for name in "xy"))
+
+    results = await run(
+        world,
+        token,
+        *(action("PATCH", f"{path}/{name}", {"client_name": path}) for path, name in zip(paths, "xy", strict=True)),
+    )
+
+    assert [(one["body"]["tenant_id"], one["body"]["client_id"]) for one in results] == [("own", "x"), ("foreign", "y")]
+    assert (await world.call("GET", f"{paths[0]}/y", token)).json["client_name"] == ""
+
+
+@pytest.mark.parametrize(("path", "member"), [(f"{CLIENTS}/c#", "client_name"), ("/tenants/t#", "title")])
+async def test_neighbours_that_are_alike_are_written_with_few_statements(world: World, path: str, member: str):
+    token, tenant = await world.token("admin"), {"dialect": "oauth2", "token_rules": {"alg": "ES256"}}
+    await run(world, token, *(action("POST", CLIENTS, {"client_id": f"c{n}"}) for n in range(20)))
+    named = ({"tenant_id": f"t{n}", "issuer": f"https://id.example/t/t{n}", **tenant} for n in range(20))
+    await run(world, token, *(action("POST", "/tenants", members) for members in named))
+    said: list[str] = []
+    # The connection that is kept for the next batch.
+    kept: Any = world.process.administration.store._opened.blocks._kept  # type: ignore[attr-defined]
+    kept._connection.connection.driver_connection.set_trace_callback(said.append)
+
+    results = await run(world, token, *(action("PATCH", path.replace("#", str(n)), {member: "x"}) for n in range(20)))
+
+    assert statuses(results) == [200] * 20
+    # Of each: what it is, what else it stands on, what it is when it is written, the change and its record.
+    assert len(said) < 20 * 6

@@ -86,6 +86,26 @@ class TenantConformance:
                     "third", {name: getattr(other, name) for name in ("hosts", "identifier", "is_default")}
                 )
 
+    @pytest.mark.parametrize(
+        "other",
+        [
+            tenant("acme"),
+            tenant("other", issuer="https://acme.example"),
+            tenant("other", hosts=("free.example", "a.example")),
+            tenant("other", identifier="0a1b"),
+            tenant("other", is_default=True),
+            tenant("other", is_administrative=True),
+        ],
+        ids=["id", "issuer", "host", "identifier", "default", "administrative"],
+    )
+    async def test_who_has_a_name_or_place_of_a_tenant_is_its_rival(self, store: Store, other: TenantRecord) -> None:
+        held: dict[str, Any] = {"hosts": ("b.example", "a.example"), "identifier": "0a1b", "is_default": True}
+        await store.tenants.add(tenant(**held, is_administrative=True), [])
+        await store.tenants.add(tenant("third"), [])
+        (rival,) = await store.tenants.rivals(other)
+        assert (rival.tenant_id, rival.hosts) == ("acme", ("b.example", "a.example"))
+        assert await store.tenants.rivals(tenant("free", hosts=("free.example",), identifier="2")) == []
+
     async def test_any_number_of_tenants_are_not_the_default(self, store: Store) -> None:
         for name in ("a", "b", "c"):
             await store.tenants.add(tenant(name), [])

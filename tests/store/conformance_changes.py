@@ -11,11 +11,10 @@ from sqlalchemy import func, select, update
 from mintmark.authentication.clients import ClientDirectory
 from mintmark.protocol.errors import NotFound
 from mintmark.store import clients as client_rows
-from mintmark.store.deployment import MAX_CHANGED
 from mintmark.store.interface import ClientStore, Store
 from mintmark.store.records import ClientRecord
+from mintmark.store.revision import MAX_FOUND, MAX_LISTED, RAISE, REVISIONS_LISTED
 from mintmark.store.tables import CLIENT_CHANGE, REVISION
-from mintmark.store.writing import MAX_LISTED, RAISE_REVISION, REVISIONS_LISTED
 
 from .samples import client, key, secret, tenant
 
@@ -148,7 +147,7 @@ class ChangeConformance:
     async def test_more_changes_than_are_read_at_once_may_concern_any_client(self, store: Store) -> None:
         known = await add_clients(store, "meter")
         about = [client_rows.about("acme", str(number)) for number in range(MAX_LISTED)]
-        for expected in [*(MAX_LISTED * times for times in range(1, MAX_CHANGED // MAX_LISTED + 1)), None]:
+        for expected in [*(MAX_LISTED * times for times in range(1, MAX_FOUND // MAX_LISTED + 1)), None]:
             await store.clients._writing.change(lambda _: None, *about)  # type: ignore[attr-defined]
             changed = await store.deployment.changed_clients(known)
             assert (None if changed is None else len(changed)) == expected
@@ -202,7 +201,7 @@ class ChangeConformance:
         known = await add_clients(store, "meter")
         await store.clients.bump_generation(*METER)
         # As an administrator of the database raises it.
-        await store.clients._writing.run(lambda connection: connection.execute(RAISE_REVISION))  # type: ignore[attr-defined]
+        await store.clients._writing.run(lambda connection: connection.execute(RAISE))  # type: ignore[attr-defined]
         assert await store.deployment.changed_clients(known) is None
         await store.clients.bump_generation(*METER)
         assert await store.deployment.changed_clients(known) is None

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from mintmark.protocol.errors import AlreadyExists, NotFound, StoreUnavailable
+from mintmark.protocol.errors import AlreadyExists, NotFound, StaleVersion, StoreUnavailable
 from mintmark.store.interface import Store
-from mintmark.store.records import Act
+from mintmark.store.records import Act, Rewrite, TenantRecord
 
-from .samples import NOW, client, tenant
+from .samples import NOW, client, key, tenant
 from .test_sqlite_files import start_child
 
 
@@ -159,3 +159,87 @@ class TogetherConformance:
         with pytest.raises(StoreUnavailable):
             async with store.together():
                 pass
+
+    async def test_a_part_within_a_part_is_undone_with_it_or_by_itself(self, store: Store) -> None:
+        async with store.together() as together:
+            await together.tenants.add(tenant("acme"), [])
+            with pytest.raises(RuntimeError):
+                async with together.together() as outer:
+                    async with outer.together() as inner:
+                        await inner.clients.add([client("a")])
+                    raise RuntimeError
+            async with together.together() as outer:
+                with pytest.raises(RuntimeError):
+                    async with outer.together() as inner:
+                        await inner.clients.add([client("b")])
+                        raise RuntimeError
+                await outer.clients.add([client("c")])
+                with pytest.raises(AlreadyExists):
+                    await outer.clients.add([client("c")])
+        assert [one.client_id for one in await store.clients.page("acme", "", 9)] == ["c"]
+
+    async def test_a_first_work_of_a_part_that_fails_leaves_nothing_and_the_part_goes_on(self, store: Store) -> None:
+        async with store.together() as together:
+            await together.tenants.add(tenant("acme"), [])
+            async with together.together() as part:
+                with pytest.raises(AlreadyExists):
+                    await part.clients.add([client("a"), client("a")])
+                assert await part.clients.find("acme", "a") is None
+                await part.clients.add([client("b")])
+        assert [one.client_id for one in await store.clients.page("acme", "", 9)] == ["b"]
+
+    async def test_a_block_raises_the_revision_as_often_as_its_works_that_stay(self, store: Store) -> None:
+        await store.tenants.add(tenant("acme"), [])
+        before, of_issuers = await store.deployment.revisions()
+        async with store.together() as together:
+            await together.clients.add([client("a")])
+            assert await together.deployment.revisions() == (before + 1, of_issuers)
+            with pytest.raises(RuntimeError):
+                async with together.together() as part:
+                    await part.tenants.change("acme", {"title": "Undone"})
+                    assert await part.deployment.revisions() == (before + 2, before + 2)
+                    raise RuntimeError
+            assert await together.deployment.revisions() == (before + 1, of_issuers)
+            await together.clients.change("acme", "a", {"client_name": "A"})
+        assert await store.deployment.revisions() == (before + 2, of_issuers)
+
+    async def test_a_block_reads_tenants_and_keys_as_they_are_after_a_part_undone(self, store: Store) -> None:
+        await store.tenants.add(tenant("acme"), [])
+        async with store.together() as together:
+            with pytest.raises(RuntimeError):
+                async with together.together() as part:
+                    await part.keys.add(key("k"))
+                    await part.tenants.change("acme", {"title": "Undone"})
+                    assert [one.kid for one in await part.keys.list("acme")] == ["k"]
+                    assert (await require(part, "acme")).title == "Undone"
+                    raise RuntimeError
+            await together.tenants.change("acme", {"description": "of two changes the second"})
+            await together.tenants.change("acme", {"is_suspended": True})
+            assert await together.keys.list("acme") == []
+            assert (await require(together, "acme")).title == ""
+            await together.tenants.change("acme", {"title": "Acme"})
+            assert (await require(together, "acme")).title == "Acme"
+
+    async def test_changes_and_removals_of_some_are_made_all_or_none(self, store: Store) -> None:
+        for name in ("a", "b"):
+            await store.tenants.add(tenant(name, hosts=()), [])
+        await store.clients.add([client(name, tenant_id="a") for name in "xy"])
+        with pytest.raises(NotFound):
+            await store.tenants.change_some([Rewrite("a", {"title": "A"}), Rewrite("nobody")])
+        with pytest.raises(NotFound):
+            await store.tenants.remove_these({"a": None, "nobody": None})
+        with pytest.raises(StaleVersion):
+            await store.clients.change_some("a", [Rewrite("x", {"client_name": "X"}), Rewrite("y", if_version=7)])
+        with pytest.raises(StaleVersion):
+            await store.clients.remove_these("a", {"x": 1, "y": 7})
+        assert [(one.tenant_id, one.version) for one in await store.tenants.list()] == [("a", 1), ("b", 1)]
+        assert [(one.client_id, one.version) for one in await store.clients.page("a", "", 9)] == [("x", 1), ("y", 1)]
+        await store.clients.remove_these("a", {"x": 1, "y": None})
+        await store.tenants.remove_these({"a": 1, "b": None})
+        assert await store.tenants.list() == []
+
+
+async def require(store: Store, tenant_id: str) -> TenantRecord:
+    found = await store.tenants.find(tenant_id)
+    assert found is not None
+    return found

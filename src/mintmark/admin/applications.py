@@ -6,7 +6,7 @@ applications: they are the tenant's as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -17,9 +17,9 @@ from mintmark.admin.clients import (
     ClientChanges,
     ClientRequest,
     RegisteredClient,
-    change_client,
+    change_clients,
     register_clients,
-    remove_client,
+    remove_clients,
     require_client,
 )
 from mintmark.admin.permissions import Permission
@@ -110,11 +110,16 @@ async def create_applications(
     return await register_clients(administration, tenant_id, clients)
 
 
-async def change_application(
-    administration: Administration, tenant_id: str, client_id: str, changes: ApplicationChanges
-) -> ClientRecord:
-    """Change an application; the tokens that it has die at once. Raises: AdministrationError."""
+async def change_applications(
+    administration: Administration, tenant_id: str, changes: Mapping[str, ApplicationChanges]
+) -> None:
+    """Change applications, named by their ids, all or none; their tokens die at once. Raises: AdministrationError."""
     await _permit(administration, tenant_id, "clients:write")
+    given = {client_id: _read_changes(administration, tenant_id, one) for client_id, one in changes.items()}
+    await change_clients(administration, tenant_id, given)
+
+
+def _read_changes(administration: Administration, tenant_id: str, changes: ApplicationChanges) -> ClientChanges:
     given: dict[str, object] = {}
     if changes.role is not None:
         require_role(administration, tenant_id, changes.role)
@@ -125,13 +130,13 @@ async def change_application(
         _require_some(changes.privilege)
         given |= {"all_sites": changes.privilege.sees_all, "sites": changes.privilege.sites}
         given |= {"all_customers": changes.privilege.sees_all, "customers": changes.privilege.customers}
-    return await change_client(administration, tenant_id, client_id, msgspec.convert(given, ClientChanges))
+    return msgspec.convert(given, ClientChanges)
 
 
-async def remove_application(administration: Administration, tenant_id: str, client_id: str) -> None:
-    """Remove an application; the tokens that it has die at once. Raises: AdministrationError."""
+async def remove_applications(administration: Administration, tenant_id: str, client_ids: Collection[str]) -> None:
+    """Remove applications, all or none; the tokens that they have die at once. Raises: AdministrationError."""
     await _permit(administration, tenant_id, "clients:write")
-    await remove_client(administration, tenant_id, client_id)
+    await remove_clients(administration, tenant_id, client_ids)
 
 
 async def reset_application_secret(administration: Administration, tenant_id: str, client_id: str) -> Secret:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -32,9 +32,11 @@ from mintmark.grants.rules import Rules, client_rules
 from mintmark.protocol.errors import AlreadyExists, NotFound, SettingsError, StaleVersion
 from mintmark.protocol.scope import is_scope_token
 from mintmark.protocol.secret import Secret
-from mintmark.store.records import ClientRecord, SecretRecord, TenantRecord
+from mintmark.store.records import ClientRecord, Rewrite, SecretRecord, TenantRecord
 
 Result = TypeVar("Result")
+Judged = tuple[ClientRecord, int]
+"""A client as it was read, and the version that is written to."""
 
 METHODS = ("client_secret_basic", "client_secret_post")
 MAX_SCOPE_LENGTH: Final = 8192
@@ -181,39 +183,68 @@ async def change_client(
         AdministrationError: a value is malformed, there is no such client, or the actor may not.
         SettingsError: a token rule is wrong.
     """
+    return (await change_clients(administration, tenant_id, {client_id: changes}, if_version=if_version))[0]
+
+
+async def change_clients(
+    administration: Administration,
+    tenant_id: str,
+    changes: Mapping[str, ClientChanges],
+    *,
+    if_version: int | None = None,
+) -> list[ClientRecord]:
+    """Change clients of one tenant, named by their ids, all or none. Raises: as `change_client`."""
     administration.permit("clients:write", tenant_id)
     tenant = await administration.require_tenant(tenant_id)
     rules = await administration.require_rules(tenant_id)
+
+    async def write(clients: Sequence[Judged]) -> list[ClientRecord]:
+        rewrites = [
+            await _judge_changes(administration, one, changes[one[0].client_id], tenant=tenant, rules=rules)
+            for one in clients
+        ]
+        return await administration.acting("change_client").clients.change_some(tenant_id, rewrites)
+
+    return await write_all_as_read(administration, tenant_id, changes, if_version, write)
+
+
+async def _judge_changes(
+    administration: Administration, judged: Judged, changes: ClientChanges, *, tenant: TenantRecord, rules: Rules
+) -> Rewrite:
+    client, version = judged
     given = {name: value for name, value in msgspec.structs.asdict(changes).items() if value is not None}
-
-    async def write(client: ClientRecord, version: int) -> ClientRecord:
-        after = msgspec.structs.replace(client, **given)
-        _check_metadata(after, rules)
-        for one in (client, after):
-            await require_no_escalation(administration, one)
-        if PRIVILEGES & given.keys():
-            await check_privileges(administration, tenant, after, given)
-        await _ensure_key(administration, after, rules)
-        is_privileged_anew = "client_changed" in rules.tokens_die_on and privileges(client) != privileges(after)
-        bump = is_privileged_anew or ("client_modified" in rules.tokens_die_on and client != after)
-        store = administration.acting("change_client")
-        return await store.clients.change(tenant_id, client_id, given, bump=bump, if_version=version)
-
-    return await write_as_read(administration, tenant_id, client_id, if_version, write)
+    after = msgspec.structs.replace(client, **given)
+    _check_metadata(after, rules)
+    for one in (client, after):
+        await _refuse_escalation(administration, one, tenant, rules)
+    if PRIVILEGES & given.keys():
+        await check_privileges(administration, tenant, after, given)
+    await _ensure_key(administration, after, rules)
+    is_privileged_anew = "client_changed" in rules.tokens_die_on and privileges(client) != privileges(after)
+    bump = is_privileged_anew or ("client_modified" in rules.tokens_die_on and client != after)
+    return Rewrite(client.client_id, given, bump, version)
 
 
 async def remove_client(
     administration: Administration, tenant_id: str, client_id: str, *, if_version: int | None = None
 ) -> None:
     """Remove a client and its secrets. Raises: AdministrationError."""
+    await remove_clients(administration, tenant_id, [client_id], if_version=if_version)
+
+
+async def remove_clients(
+    administration: Administration, tenant_id: str, client_ids: Collection[str], *, if_version: int | None = None
+) -> None:
+    """Remove clients of one tenant and their secrets, all or none. Raises: AdministrationError."""
     administration.permit("clients:write", tenant_id)
-    store = administration.acting("remove_client")
 
-    async def write(client: ClientRecord, version: int) -> None:
-        await require_permissions_of(administration, client)
-        await store.clients.remove(tenant_id, client_id, if_version=version)
+    async def write(clients: Sequence[Judged]) -> None:
+        for client, _ in clients:
+            await require_permissions_of(administration, client)
+        versions = {client.client_id: version for client, version in clients}
+        await administration.acting("remove_client").clients.remove_these(tenant_id, versions)
 
-    await write_as_read(administration, tenant_id, client_id, if_version, write)
+    await write_all_as_read(administration, tenant_id, client_ids, if_version, write)
 
 
 async def find_client(administration: Administration, tenant_id: str, client_id: str) -> ClientRecord:
@@ -237,7 +268,18 @@ async def write_as_read(
     if_version: int | None,
     write: Callable[[ClientRecord, int], Awaitable[Result]],
 ) -> Result:
-    """Let `write` judge a client and write to it at the version that it judged; if another was faster, judge again.
+    """Do as `write_all_as_read` with one client. Raises: Missing, Outdated, and what `write` raises."""
+    return await write_all_as_read(administration, tenant_id, [client_id], if_version, lambda found: write(*found[0]))
+
+
+async def write_all_as_read(
+    administration: Administration,
+    tenant_id: str,
+    client_ids: Collection[str],
+    if_version: int | None,
+    write: Callable[[Sequence[Judged]], Awaitable[Result]],
+) -> Result:
+    """Let `write` judge clients and write to them at the versions that it judged; if another was faster, judge again.
 
     Args:
         if_version: the version that the caller means; no other will do.
@@ -245,15 +287,15 @@ async def write_as_read(
     Raises: Missing, Outdated, and what `write` raises.
     """
     for _ in range(ATTEMPTS):
-        client = await find_client(administration, tenant_id, client_id)
+        clients = [await find_client(administration, tenant_id, client_id) for client_id in client_ids]
         try:
-            return await write(client, client.version if if_version is None else if_version)
+            return await write([(one, one.version if if_version is None else if_version) for one in clients])
         except StaleVersion as error:
             if if_version is not None:
                 raise Outdated(f"somebody else changed it meanwhile: {error}") from error
         except NotFound as error:
-            raise no_client(tenant_id, client_id) from error
-    raise Outdated(f"client {client_id!r}: others change it all the time")
+            raise Missing(str(error)) from error
+    raise Outdated(f"{', '.join(client_ids)}: others change them all the time")
 
 
 async def require_no_escalation(administration: Administration, client: ClientRecord) -> None:
@@ -263,6 +305,12 @@ async def require_no_escalation(administration: Administration, client: ClientRe
     """
     rules = await administration.require_rules(client.tenant_id)
     tenant = await administration.require_tenant(client.tenant_id)
+    await _refuse_escalation(administration, client, tenant, rules)
+
+
+async def _refuse_escalation(
+    administration: Administration, client: ClientRecord, tenant: TenantRecord, rules: Rules
+) -> None:
     _refuse_greater(administration, client, tenant, rules)
     # Only those that are there: who is gone can be seen by nobody.
     for customer in await administration.store.tenants.customers(client.tenant_id) if client.customers else ():

@@ -7,15 +7,15 @@ their privilege says so.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from mintmark.admin.administration import Administration, LimitReached, Malformed, Missing, PermissionRefused, Taken
-from mintmark.admin.tenants import TenantRequest, create_tenant, prefix_issuer, remove_tenant
+from mintmark.admin.tenants import TenantRequest, create_tenants, prefix_issuer, remove_tenants
 from mintmark.protocol.errors import AlreadyExists, NotFound
-from mintmark.store.records import TenantRecord
+from mintmark.store.records import Rewrite, TenantRecord
 
 MAX_NAME_LENGTH: Final = 31
 MAX_DESCRIPTION_LENGTH: Final = 128
@@ -69,51 +69,70 @@ async def customer_identifiers(administration: Administration, msp_id: str) -> M
 
 async def create_customer(administration: Administration, msp_id: str, request: CustomerRequest) -> TenantRecord:
     """Make a customer. Raises: AdministrationError."""
+    return (await create_customers(administration, msp_id, [request]))[0]
+
+
+async def create_customers(
+    administration: Administration, msp_id: str, requests: Sequence[CustomerRequest]
+) -> list[TenantRecord]:
+    """Make customers, all or none. Raises: AdministrationError."""
     msp = await _permit_change(administration, msp_id)
     if administration.actor.is_limited:
         raise PermissionRefused("who is limited to some customers makes no new ones")
-    _check(request.name, request.description)
-    await _require_free_name(administration, msp_id, request.name)
+    for request in requests:
+        _check(request.name, request.description)
+        await _require_free_name(administration, msp_id, request.name)
+    return await create_tenants(administration, [_tenant_of(msp, request) for request in requests])
+
+
+def _tenant_of(msp: TenantRecord, request: CustomerRequest) -> TenantRequest:
     tenant_id = f"customer-{secrets.token_hex(TENANT_ID_OCTETS)}"
-    tenant = TenantRequest(
+    return TenantRequest(
         tenant_id=tenant_id,
         dialect=msp.dialect,
         issuer=prefix_issuer(msp, tenant_id),
         token_rules=CUSTOMER_RULES,
-        msp_id=msp_id,
+        msp_id=msp.tenant_id,
         title=request.name,
         description=request.description,
     )
-    return await create_tenant(administration, tenant)
 
 
-async def change_customer(
-    administration: Administration, msp_id: str, customer_id: str, changes: CustomerChanges
-) -> TenantRecord:
-    """Change what a customer is called. Raises: AdministrationError."""
+async def change_customers(administration: Administration, msp_id: str, changes: Mapping[str, CustomerChanges]) -> None:
+    """Change what customers are called, named by their identifiers, all or none. Raises: AdministrationError."""
     await _permit_change(administration, msp_id)
+    rewrites = [await _judge_changes(administration, msp_id, *one) for one in changes.items()]
+    try:
+        await administration.acting("change_customer").tenants.change_some(rewrites)
+    except AlreadyExists as error:
+        raise _taken(*(rewrite.changes["title"] for rewrite in rewrites)) from error
+    except NotFound as error:
+        raise _no_customer(*changes) from error
+
+
+async def _judge_changes(
+    administration: Administration, msp_id: str, customer_id: str, changes: CustomerChanges
+) -> Rewrite:
     customer = await _require_customer(administration, msp_id, customer_id)
     title = customer.title if changes.name is None else changes.name
     description = customer.description if changes.description is None else changes.description
     _check(title, description)
     if title != customer.title:
         await _require_free_name(administration, msp_id, title)
-    values = {"title": title, "description": description}
-    try:
-        return await administration.acting("change_customer").tenants.change(customer.tenant_id, values)
-    except AlreadyExists as error:
-        raise _taken(title) from error
-    except NotFound as error:
-        raise _no_customer(customer_id) from error
+    return Rewrite(customer.tenant_id, {"title": title, "description": description})
 
 
-async def remove_customer(administration: Administration, msp_id: str, customer_id: str) -> None:
-    """Remove a customer that has no sites any more, with its applications. Raises: AdministrationError."""
+async def remove_customers(administration: Administration, msp_id: str, customer_ids: Collection[str]) -> None:
+    """Remove customers that have no sites any more, with their applications, all or none.
+
+    Raises: AdministrationError.
+    """
     await _permit_change(administration, msp_id)
-    customer = await _require_customer(administration, msp_id, customer_id)
-    if await administration.store.sites.count(customer.tenant_id):
-        raise LimitReached(f"customer {customer_id!r} has sites; remove them first")
-    await remove_tenant(administration, customer.tenant_id)
+    customers = [await _require_customer(administration, msp_id, one) for one in customer_ids]
+    for customer in customers:
+        if await administration.store.sites.count(customer.tenant_id):
+            raise LimitReached(f"customer {customer.identifier!r} has sites; remove them first")
+    await remove_tenants(administration, customers)
 
 
 async def _permit_change(administration: Administration, msp_id: str) -> TenantRecord:
@@ -150,9 +169,9 @@ def _check(name: str, description: str) -> None:
         raise Malformed(f"description: wanted are up to {MAX_DESCRIPTION_LENGTH} characters", "description")
 
 
-def _taken(name: str) -> Taken:
-    return Taken(f"there is a customer with the name {name!r} already")
+def _taken(*names: str) -> Taken:
+    return Taken(f"there is a customer with the name {', '.join(map(repr, names))} already")
 
 
-def _no_customer(customer_id: str) -> Missing:
-    return Missing(f"there is no customer {customer_id!r}")
+def _no_customer(*customer_ids: str) -> Missing:
+    return Missing(f"there is no customer {', '.join(map(repr, customer_ids))}")

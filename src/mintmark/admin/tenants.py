@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,16 +15,16 @@ from mintmark.admin.administration import (
     Administration,
     LimitReached,
     Malformed,
+    Missing,
     PermissionRefused,
     Taken,
-    no_tenant,
     version_checked,
 )
 from mintmark.admin.keys import ensure_signing_key, new_keys
 from mintmark.admin.permissions import MANAGEMENT_AUDIENCE, PERMISSIONS
 from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.protocol.errors import AlreadyExists, NotFound
-from mintmark.store.records import TenantRecord
+from mintmark.store.records import KeyRecord, Rewrite, TenantRecord
 
 TENANT_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 HOST: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
@@ -76,7 +76,7 @@ class TenantChanges(msgspec.Struct, frozen=True, kw_only=True):
     token_rules: Mapping[str, Any] | None = None
 
 
-OF_THE_DEPLOYMENT: Final = ("issuer", "hosts", "is_default", "is_msp", "msp_id")
+OF_THE_DEPLOYMENT: Final = frozenset({"issuer", "hosts", "is_default", "is_msp", "msp_id"})
 """What only an administrator of the whole deployment may change: it touches other tenants."""
 
 
@@ -90,6 +90,24 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
         AdministrationError: a value is malformed, or taken by another tenant, or the actor may not.
         SettingsError: a token rule is wrong.
     """
+    return (await create_tenants(administration, [request]))[0]
+
+
+async def create_tenants(administration: Administration, requests: Sequence[TenantRequest]) -> list[TenantRecord]:
+    """Create tenants, all or none. Raises: as `create_tenant`."""
+    # The store lets no two tenants have one of the other names.
+    if len({request.issuer for request in requests}) < len(requests):
+        raise Taken("two of these tenants have the same issuer")
+    made = [await _make(administration, request) for request in requests]
+    try:
+        await administration.acting("create_tenant").tenants.add_some(made)
+    except AlreadyExists as error:
+        named = ", ".join(repr(request.tenant_id) for request in requests)
+        raise Taken(f"tenant {named}: another was created at the same time") from error
+    return [tenant for tenant, _ in made]
+
+
+async def _make(administration: Administration, request: TenantRequest) -> tuple[TenantRecord, list[KeyRecord]]:
     administration.permit("tenants:write", request.msp_id)
     _check(administration, request)
     await _check_parent(administration, request)
@@ -113,12 +131,7 @@ async def create_tenant(administration: Administration, request: TenantRequest) 
     )
     await _require_free(administration, tenant, except_for=None)
     await _require_unused(administration, tenant.tenant_id)
-    keys = await new_keys(administration, tenant.tenant_id, rules)
-    try:
-        await administration.acting("create_tenant").tenants.add(tenant, keys)
-    except AlreadyExists as error:
-        raise Taken(f"tenant {request.tenant_id!r}: another was created at the same time") from error
-    return tenant
+    return tenant, await new_keys(administration, tenant.tenant_id, rules)
 
 
 async def list_tenants(
@@ -151,7 +164,17 @@ async def change_tenant(
         AdministrationError: a value is malformed or taken, there is no such tenant, or the actor may not.
         SettingsError: a token rule is wrong.
     """
-    return await _change(administration, "change_tenant", tenant_id, changes, if_version)
+    return (await change_tenants(administration, {tenant_id: changes}, if_version=if_version))[0]
+
+
+async def change_tenants(
+    administration: Administration, changes: Mapping[str, TenantChanges], *, if_version: int | None = None
+) -> list[TenantRecord]:
+    """Change tenants, named by their ids, all or none. Raises: as `change_tenant`.
+
+    Each is judged as the others were: of several, none may change in what is `OF_THE_DEPLOYMENT`.
+    """
+    return await _change(administration, "change_tenant", changes, if_version)
 
 
 async def suspend_tenant(
@@ -162,7 +185,8 @@ async def suspend_tenant(
     Raises: AdministrationError.
     """
     verb = "suspend_tenant" if suspended else "resume_tenant"
-    return await _change(administration, verb, tenant_id, TenantChanges(is_suspended=suspended), if_version)
+    changes = {tenant_id: TenantChanges(is_suspended=suspended)}
+    return (await _change(administration, verb, changes, if_version))[0]
 
 
 async def invalidate_tokens(administration: Administration, tenant_id: str) -> None:
@@ -178,28 +202,63 @@ async def remove_tenant(administration: Administration, tenant_id: str, *, if_ve
     One of many clients is suspended first, and emptied in steps; cut off between, the call may be repeated.
     """
     administration.permit("tenants:write", tenant_id)
-    tenant = await administration.require_tenant(tenant_id)
-    if tenant.is_administrative:
-        raise LimitReached(f"tenant {tenant_id!r} is the administrative one, and stays")
-    if await administration.store.tenants.customers(tenant_id):
-        raise LimitReached(f"tenant {tenant_id!r} has customers; remove them first")
+    await remove_tenants(administration, [await administration.require_tenant(tenant_id)], if_version=if_version)
+
+
+async def remove_tenants(
+    administration: Administration, tenants: Sequence[TenantRecord], *, if_version: int | None = None
+) -> None:
+    """Remove tenants, all or none: of several, none has many clients. Raises: as `remove_tenant`."""
+    for tenant in tenants:
+        await _judge_removal(administration, tenant)
+    versions = {tenant.tenant_id: if_version for tenant in tenants}
     store = administration.acting("remove_tenant")
     try:
         with version_checked():
-            if len(await store.clients.page(tenant_id, "", CLIENTS_A_STEP)) == CLIENTS_A_STEP:
-                administration.require_alone()
-                await store.tenants.change(tenant_id, {"is_suspended": True}, bump=True, if_version=if_version)
-                if_version = None
-                while await store.clients.remove_some(tenant_id, CLIENTS_A_STEP):
-                    await asyncio.sleep(PAUSE_S)
-            await store.tenants.remove(tenant_id, if_version=if_version)
+            for tenant_id in versions:
+                if len(await store.clients.page(tenant_id, "", CLIENTS_A_STEP)) == CLIENTS_A_STEP:
+                    await _empty(administration, tenant_id, if_version)
+                    versions[tenant_id] = None
+            await store.tenants.remove_these(versions)
     except NotFound as error:
-        raise no_tenant(tenant_id) from error
+        raise Missing(str(error)) from error
+
+
+async def _judge_removal(administration: Administration, tenant: TenantRecord) -> None:
+    tenant_id = tenant.tenant_id
+    administration.permit("tenants:write", tenant_id)
+    if tenant.is_administrative:
+        raise LimitReached(f"tenant {tenant_id!r} is the administrative one, and stays")
+    if tenant.is_msp and await administration.store.tenants.customers(tenant_id):
+        raise LimitReached(f"tenant {tenant_id!r} has customers; remove them first")
+
+
+async def _empty(administration: Administration, tenant_id: str, if_version: int | None) -> None:
+    """Suspend a tenant, and remove its clients in steps."""
+    administration.require_alone()
+    store = administration.acting("remove_tenant")
+    await store.tenants.change(tenant_id, {"is_suspended": True}, bump=True, if_version=if_version)
+    while await store.clients.remove_some(tenant_id, CLIENTS_A_STEP):
+        await asyncio.sleep(PAUSE_S)
 
 
 async def _change(
-    administration: Administration, verb: str, tenant_id: str, changes: TenantChanges, if_version: int | None
-) -> TenantRecord:
+    administration: Administration, verb: str, changes: Mapping[str, TenantChanges], if_version: int | None
+) -> list[TenantRecord]:
+    rewrites = [await _judge_changes(administration, *one, if_version) for one in changes.items()]
+    try:
+        with version_checked():
+            return await administration.acting(verb).tenants.change_some(rewrites)
+    except NotFound as error:
+        raise Missing(str(error)) from error
+    except AlreadyExists as error:
+        named = ", ".join(map(repr, changes))
+        raise Taken(f"tenant {named}: another took its name at the same time") from error
+
+
+async def _judge_changes(
+    administration: Administration, tenant_id: str, changes: TenantChanges, if_version: int | None
+) -> Rewrite:
     administration.permit("tenants:write", tenant_id)
     tenant = await administration.require_tenant(tenant_id)
     given = {
@@ -207,7 +266,7 @@ async def _change(
         for name, value in msgspec.structs.asdict(changes).items()
         if value is not msgspec.UNSET and (value is not None or name == "msp_id")
     }
-    if set(given) & set(OF_THE_DEPLOYMENT):
+    if given.keys() & OF_THE_DEPLOYMENT:
         administration.permit("tenants:write", None)
     if "hosts" in given:
         given["hosts"] = tuple(host.lower() for host in given["hosts"])
@@ -215,15 +274,7 @@ async def _change(
     await _check_changed(administration, tenant, after)
     rules = tenant_rules(administration.rules[after.dialect], after.token_rules, tenant_id)
     await ensure_signing_key(administration, tenant_id, rules.token.alg)
-    try:
-        with version_checked():
-            return await administration.acting(verb).tenants.change(
-                tenant_id, given, bump=_ends_tokens(administration, tenant, changes), if_version=if_version
-            )
-    except NotFound as error:
-        raise no_tenant(tenant_id) from error
-    except AlreadyExists as error:
-        raise Taken(f"tenant {tenant_id!r}: another took its name at the same time") from error
+    return Rewrite(tenant_id, given, _ends_tokens(administration, tenant, changes), if_version)
 
 
 def _ends_tokens(administration: Administration, tenant: TenantRecord, changes: TenantChanges) -> bool:
@@ -282,7 +333,7 @@ async def _require_unused(administration: Administration, tenant_id: str) -> Non
 
 async def _require_free(administration: Administration, tenant: TenantRecord, *, except_for: str | None) -> None:
     """Say which of a tenant's names is another's. Raises: Taken."""
-    for other in await administration.store.tenants.list():
+    for other in await administration.store.tenants.rivals(tenant):
         if other.tenant_id == except_for:
             continue
         hosts = sorted(set(tenant.hosts) & set(other.hosts))

@@ -17,6 +17,7 @@ from mintmark.api.performing import READING, carry_out, carry_out_many, refuse
 from mintmark.api.problems import Refusal
 from mintmark.protocol.http import HttpRequest, HttpResponse
 from mintmark.store.interface import Store
+from mintmark.tokens.verification import LiveToken
 
 BATCH_PATH: Final = "/batch"
 MAX_ACTIONS: Final = 20
@@ -153,26 +154,32 @@ class Actions:
         return await carry_out(found, request, msgspec.structs.replace(self._desk, administration=administration))
 
     def alike(self, place: int) -> int:
-        """Return how many from here on differ in nothing but their bodies, where their row does many."""
+        """Return how many from here on are alike, where their row does many and none may end the caller's token."""
         first = self._asked[place]
         if isinstance(first.found, Refusal) or first.found.operation.call_many is None:
             return 1
-        return len(list(takewhile(partial(is_alike, first), self._asked[place:])))
+        return max(1, len(list(takewhile(partial(is_alike, first, self.live), self._asked[place:]))))
 
     async def answer_alike(self, place: int, count: int, administration: Administration) -> list[HttpResponse]:
         """Carry out actions that are alike, all or none. Raises: whatever one of them failed of."""
-        requests = [request for request, _ in self._asked[place : place + count]]
-        found = cast(Found, self._asked[place].found)
-        return await carry_out_many(found, requests, msgspec.structs.replace(self._desk, administration=administration))
+        alike = [(cast(Found, one.found), one.request) for one in self._asked[place : place + count]]
+        return await carry_out_many(alike, msgspec.structs.replace(self._desk, administration=administration))
 
     def refuse(self, error: Exception) -> HttpResponse:
         """Return the problem that answers a failed action."""
         return refuse(error, self._desk.exchange)
 
 
-def is_alike(first: Asked, other: Asked) -> bool:
-    """Tell whether two actions differ in nothing but their bodies."""
-    return other.found == first.found and other.request.headers is first.request.headers is PLAIN
+def is_alike(first: Asked, live: LiveToken, other: Asked) -> bool:
+    """Tell whether two actions differ in their bodies and the names at the end alone, and the other is not the token's.
+
+    What is done to the client or tenant of the token itself is looked at when it is done.
+    """
+    if isinstance(first.found, Refusal) or isinstance(other.found, Refusal):
+        return False
+    is_own = other.found.name in {live.tenant_id, live.client_id}
+    is_plain = other.request.headers is first.request.headers is PLAIN
+    return is_plain and not is_own and other.found.is_like(first.found)
 
 
 def read_action(action: Action, table: Table, source: str) -> Asked:

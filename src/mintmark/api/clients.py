@@ -12,11 +12,11 @@ from mintmark.admin.clients import (
     ClientChanges,
     ClientRequest,
     RegisteredClient,
-    change_client,
+    change_clients,
     disable_client,
     list_clients,
     register_clients,
-    remove_client,
+    remove_clients,
     require_client,
 )
 from mintmark.api.messages import (
@@ -144,22 +144,39 @@ async def get(call: Call) -> Reply:
 async def change(call: Call) -> Reply:
     """Change a client, or disable or enable it."""
     patch = given_members(call.body)
-    where = (call.administration, call.path["tenant_id"], call.path["client_id"])
     is_disabled = patch.pop("is_disabled", None)
     if is_disabled is None:
-        client = await change_client(*where, ClientChanges(**patch), if_version=call.if_version)
-    elif patch:
+        return (await change_many([call]))[0]
+    if patch:
         raise Refusal("invalid-values", faults=(Fault("It changes alone.", pointer="#/is_disabled"),))
-    else:
-        client = await disable_client(*where, disabled=is_disabled, if_version=call.if_version)
+    where = (call.administration, call.path["tenant_id"], call.path["client_id"])
+    client = await disable_client(*where, disabled=is_disabled, if_version=call.if_version)
     return Reply(show_client(client), client.version)
+
+
+async def change_many(calls: Sequence[Call]) -> list[Reply]:
+    """Change clients of one tenant, all or none."""
+    patches = {call.path["client_id"]: given_members(call.body) for call in calls}
+    if len(patches) < len(calls) or any("is_disabled" in patch for patch in patches.values()):
+        return [await change(call) for call in calls]
+    changes = {client_id: ClientChanges(**patch) for client_id, patch in patches.items()}
+    first = calls[0]
+    changed = await change_clients(first.administration, first.path["tenant_id"], changes, if_version=first.if_version)
+    return [Reply(show_client(client), client.version) for client in changed]
 
 
 async def delete(call: Call) -> Reply:
     """Remove a client."""
-    where = (call.administration, call.path["tenant_id"], call.path["client_id"])
-    await remove_client(*where, if_version=call.if_version)
-    return Reply()
+    return (await delete_many([call]))[0]
+
+
+async def delete_many(calls: Sequence[Call]) -> list[Reply]:
+    """Remove clients of one tenant, all or none."""
+    first, client_ids = calls[0], dict.fromkeys(call.path["client_id"] for call in calls)
+    if len(client_ids) < len(calls):
+        return [await delete(call) for call in calls]
+    await remove_clients(first.administration, first.path["tenant_id"], client_ids, if_version=first.if_version)
+    return [Reply()] * len(calls)
 
 
 OPERATIONS: Final = (
@@ -209,6 +226,7 @@ OPERATIONS: Final = (
         path=CLIENT,
         permission="clients:write",
         call=change,
+        call_many=change_many,
         summary="Change, disable or enable a client",
         about="What is left out stays. Tokens of the client end where its system ends them on such a change, and"
         " always when it is disabled.",
@@ -225,6 +243,7 @@ OPERATIONS: Final = (
         path=CLIENT,
         permission="clients:write",
         call=delete,
+        call_many=delete_many,
         summary="Remove a client and its secrets",
         about="Its tokens end at once.",
         success=204,

@@ -70,7 +70,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 Many = Callable[[Sequence[Call]], Awaitable[list[Reply]]]
-"""Does what as many calls with the same path do one after the other, all or none."""
+"""Does what as many calls do one after the other, all or none, whose paths differ in a parameter at the end alone."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +119,17 @@ class Found(NamedTuple):
 
     operation: Operation
     path: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The parameter at the path's end: what it is about. Empty: the path ends in a word."""
+        return tuple(self.path.values())[-1] if self.operation.path.endswith("}") else ""
+
+    def is_like(self, other: Found) -> bool:
+        """Tell whether it differs from another in the name alone."""
+        names, others = tuple(self.path.values()), tuple(other.path.values())
+        is_around = bool(self.name) and names[:-1] == others[:-1]
+        return self.operation is other.operation and (names == others or is_around)
 
 
 class Place(msgspec.Struct):

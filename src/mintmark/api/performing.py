@@ -52,13 +52,13 @@ async def carry_out(found: Found, request: HttpRequest, desk: Desk) -> HttpRespo
     return await (answer_once(found, request, desk, answer) if KEY_HEADER in request.headers else answer(desk))
 
 
-async def carry_out_many(found: Found, requests: Sequence[HttpRequest], desk: Desk) -> list[HttpResponse]:
-    """Carry out requests that differ in nothing but their bodies, all or none. Raises: as `carry_out`."""
-    operation = found.operation
+async def carry_out_many(alike: Sequence[tuple[Found, HttpRequest]], desk: Desk) -> list[HttpResponse]:
+    """Carry out requests that are alike (`Found.is_like`), all or none. Raises: as `carry_out`."""
+    operation = alike[0][0].operation
     require_permission(operation, desk)
     call_many = cast(Many, operation.call_many)
-    replies = await call_many([_read(found, request, desk) for request in requests])
-    return [write_reply(operation, request, reply) for request, reply in zip(requests, replies, strict=True)]
+    replies = await call_many([_read(found, request, desk) for found, request in alike])
+    return [write_reply(operation, request, reply) for (_, request), reply in zip(alike, replies, strict=True)]
 
 
 async def _answer(found: Found, request: HttpRequest, desk: Desk) -> HttpResponse:

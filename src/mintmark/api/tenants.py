@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from mintmark.admin.tenants import (
+    OF_THE_DEPLOYMENT,
     TenantChanges,
     TenantRequest,
     change_tenant,
-    create_tenant,
+    change_tenants,
+    create_tenants,
     list_tenants,
-    remove_tenant,
+    remove_tenants,
     show_tenant,
 )
 from mintmark.api.messages import Audiences, Given, Name, Scope, TenantId, TenantView, TokenRuleSet, given_members
@@ -111,8 +113,14 @@ async def list_page(call: Call) -> Reply:
 
 async def create(call: Call) -> Reply:
     """Create a tenant."""
-    tenant = await create_tenant(call.administration, TenantRequest(**given_members(call.body)))
-    return Reply(show(tenant), tenant.version, location=f"{TENANTS}/{tenant.tenant_id}")
+    return (await create_many([call]))[0]
+
+
+async def create_many(calls: Sequence[Call]) -> list[Reply]:
+    """Create tenants, all or none."""
+    requests = [TenantRequest(**given_members(call.body)) for call in calls]
+    made = await create_tenants(calls[0].administration, requests)
+    return [Reply(show(one), one.version, location=f"{TENANTS}/{one.tenant_id}") for one in made]
 
 
 async def get(call: Call) -> Reply:
@@ -123,16 +131,33 @@ async def get(call: Call) -> Reply:
 
 async def change(call: Call) -> Reply:
     """Change a tenant."""
-    patch = given_members(call.body)
-    where = (call.administration, call.path["tenant_id"])
-    tenant = await change_tenant(*where, TenantChanges(**patch), if_version=call.if_version)
+    changes = TenantChanges(**given_members(call.body))
+    tenant = await change_tenant(call.administration, call.path["tenant_id"], changes, if_version=call.if_version)
     return Reply(show(tenant), tenant.version)
+
+
+async def change_many(calls: Sequence[Call]) -> list[Reply]:
+    """Change tenants, all or none; at once where none is there twice and nothing of them touches another."""
+    patches = {call.path["tenant_id"]: given_members(call.body) for call in calls}
+    if len(patches) < len(calls) or any(patch.keys() & OF_THE_DEPLOYMENT for patch in patches.values()):
+        return [await change(call) for call in calls]
+    changes = {tenant_id: TenantChanges(**patch) for tenant_id, patch in patches.items()}
+    return [Reply(show(one), one.version) for one in await change_tenants(calls[0].administration, changes)]
 
 
 async def delete(call: Call) -> Reply:
     """Remove a tenant."""
-    await remove_tenant(call.administration, call.path["tenant_id"], if_version=call.if_version)
-    return Reply()
+    return (await delete_many([call]))[0]
+
+
+async def delete_many(calls: Sequence[Call]) -> list[Reply]:
+    """Remove tenants, all or none."""
+    first, tenant_ids = calls[0], dict.fromkeys(call.path["tenant_id"] for call in calls)
+    if len(tenant_ids) < len(calls):
+        return [await delete(call) for call in calls]
+    tenants = [await first.administration.require_tenant(tenant_id) for tenant_id in tenant_ids]
+    await remove_tenants(first.administration, tenants, if_version=first.if_version)
+    return [Reply()] * len(calls)
 
 
 def getting(rule: str, kind: type[msgspec.Struct]) -> Callable[[Call], Awaitable[Reply]]:
@@ -216,6 +241,7 @@ OPERATIONS: Final = (
         path=TENANTS,
         permission="tenants:write",
         call=create,
+        call_many=create_many,
         summary="Create a tenant with its first keys",
         about="A client of an msp tenant creates customers: with its own tenant as `msp_id`, no hosts, and an issuer"
         " on the msp's origin.",
@@ -244,6 +270,7 @@ OPERATIONS: Final = (
         path=TENANT,
         permission="tenants:write",
         call=change,
+        call_many=change_many,
         summary="Change, suspend or resume a tenant",
         about="What is left out stays; `token_rules` is replaced whole. A suspended tenant answers as if it were not"
         " there, and its tokens are dead. What touches other tenants is for the administrative tenant's clients.",
@@ -260,6 +287,7 @@ OPERATIONS: Final = (
         path=TENANT,
         permission="tenants:write",
         call=delete,
+        call_many=delete_many,
         summary="Remove a tenant and everything of it",
         about="Its clients, secrets and keys are gone and its tokens dead.",
         success=204,

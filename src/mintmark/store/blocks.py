@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
 from mintmark.store.faults import store_faults
-from mintmark.store.prepared import Prepared
 from mintmark.store.reading import PointRead, Reader
 from mintmark.store.session import OPENED_ELSEWHERE
 from mintmark.store.transaction import Transaction
@@ -30,12 +29,14 @@ class Block(NamedTuple):
 
     transaction: Transaction
     reader: Reader
+    issuers: Reader
+    """For tenants and keys, which are seldom written."""
 
 
 class BlockSession(Protocol):
     """A connection for such transactions."""
 
-    async def begin(self) -> Block:
+    async def begin(self) -> tuple[Transaction, Reader]:
         """Begin one, which holds the turn of registrations. Raises: DBAPIError, StoreUnavailable."""
 
     async def commit(self) -> None:
@@ -61,11 +62,12 @@ class Blocks(Protocol):
 class BlockReader:
     """Implements `reading.Reader`: what a block has read it need not read again until it writes; nobody else does."""
 
-    def __init__(self, reader: Reader, transaction: Transaction) -> None:
+    def __init__(self, reader: Reader, era: Callable[[], object]) -> None:
+        """Take a reader. `era`: returns another after every write of the block that concerns what is read here."""
         self._reader = reader
-        self._transaction = transaction
+        self._find_era = era
         self._read: dict[Any, Any] = {}
-        self._era = transaction.era
+        self._era = era()
 
     async def run(
         self,
@@ -75,15 +77,21 @@ class BlockReader:
         **kwargs: Given.kwargs,
     ) -> Result:
         """Return what `read` returns, or has returned. Raises: StoreUnavailable, StoreError."""
-        if self._era != self._transaction.era:
+        era = self._find_era()
+        if self._era != era:
             self._read.clear()
-            self._era = self._transaction.era
+            self._era = era
         asked = (read, args)
-        if kwargs or not all(isinstance(one, str | bytes | Prepared | None) for one in args):
+        try:
+            is_kept = not kwargs and asked in self._read
+        except TypeError:  # what is asked for has no hash
             return await self._reader.run(read, *args, **kwargs)
-        if asked not in self._read:
-            self._read[asked] = await self._reader.run(read, *args, **kwargs)
-        return cast(Result, self._read[asked])
+        if is_kept:
+            return cast(Result, self._read[asked])
+        result = await self._reader.run(read, *args, **kwargs)
+        if not kwargs:
+            self._read[asked] = result
+        return result
 
     async def find(self, read: PointRead[Key, Result], key: Key) -> Result:
         """Return what is found by a key, or was. Raises: StoreUnavailable, StoreError."""
@@ -117,7 +125,12 @@ class KeptBlocks:
             try:
                 with store_faults():
                     transaction, reader = await session.begin()
-                    yield Block(transaction, BlockReader(reader, transaction))
+                    yield Block(
+                        transaction,
+                        BlockReader(reader, lambda: transaction.era),
+                        BlockReader(reader, lambda: transaction.era_of_issuers),
+                    )
+                    await transaction.settle()
                     await session.commit()
             except BaseException:
                 session.close()

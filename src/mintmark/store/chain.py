@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from mintmark.store.prepared import Prepared, change
 from mintmark.store.records import Act, AuditRecord
+from mintmark.store.session import keep, kept_by
 from mintmark.store.tables import AUDIT_CHECKPOINT, AUDIT_RECORD
 
 GENESIS: Final = bytes(32)
@@ -67,6 +68,7 @@ def append(connection: Connection, drafts: Sequence[Draft]) -> None:
         rows.append(msgspec.structs.asdict(record))
     if rows:
         change(connection, ADD, *rows)
+        keep(connection, head=(seq, previous))
 
 
 def link(draft: Draft, seq: int, previous: bytes) -> AuditRecord:
@@ -92,5 +94,8 @@ def link(draft: Draft, seq: int, previous: bytes) -> AuditRecord:
 
 def read_head(connection: Connection) -> tuple[int, bytes]:
     """Return the place and hash of the last record, also when age has removed it. Raises: DBAPIError."""
+    kept = kept_by(connection)
+    if kept is not None and kept.head is not None:
+        return kept.head
     rows = LAST_RECORD.rows(connection) or LAST_CHECKPOINT.rows(connection)
     return tuple(rows[0]) if rows else (0, GENESIS)

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, select, update
 
 from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.client_secrets import erase_expired, read_expiring, write_used
@@ -17,9 +17,9 @@ from mintmark.store.deployment import new_generation
 from mintmark.store.json_text import read_names, read_object, write_json
 from mintmark.store.prepared import Prepared, change
 from mintmark.store.reading import Reader
-from mintmark.store.records import ClientRecord, SecretPlace, SecretRecord
+from mintmark.store.records import ClientRecord, Rewrite, SecretPlace, SecretRecord
 from mintmark.store.tables import CLIENT, CLIENT_SECRET, REUSE_SLOT
-from mintmark.store.writing import Shown, Subject, Writing
+from mintmark.store.writing import Change, Noun, Shown, Subject, Writing
 
 IS_CLIENT: Final = (
     CLIENT.c.tenant_id == bindparam("of_tenant"),
@@ -54,9 +54,11 @@ ON_PAGE: Final = (
     .where(CLIENT.c.tenant_id == bindparam("of_tenant"), CLIENT.c.client_id > bindparam("after"))
     .order_by(CLIENT.c.client_id)
     .limit(bindparam("at_most"))
+    # SQLite's would else be a value of its own.
+    .offset(literal_column("0"))
     .subquery()
 )
-PAGE: Final = (
+PAGE: Final = Prepared(
     select(*ON_PAGE.c, *SECRET_COLUMNS)
     .outerjoin(
         CLIENT_SECRET,
@@ -133,8 +135,7 @@ class SqlClients:
         Raises: AlreadyExists, NotFound (the tenant), StoreUnavailable.
         """
         if clients:
-            made = [about(one.tenant_id, one.client_id)._replace(is_new=True) for one in clients]
-            await self._writing.change(partial(write_clients, clients=clients), *made)
+            await self._writing.change_rows(CLIENTS, partial(write_clients, clients=clients))
 
     async def find(self, tenant_id: str, client_id: str) -> ClientRecord | None:
         """Return the client with its secrets, newest first, or None. Raises: StoreUnavailable."""
@@ -165,8 +166,14 @@ class SqlClients:
 
         Raises: NotFound, StaleVersion, StoreUnavailable.
         """
-        work = partial(change_client, named=Named(tenant_id, client_id, if_version), changes=changes, bump=bump)
-        return await self._writing.change(work, about(tenant_id, client_id)._replace(show_result=show))
+        return (await self.change_some(tenant_id, [Rewrite(client_id, changes, bump, if_version)]))[0]
+
+    async def change_some(self, tenant_id: str, rewrites: Sequence[Rewrite]) -> list[ClientRecord]:
+        """Do what as many calls of `change` do one after the other, all or none. Raises: as `change`."""
+        changes = await self._writing.change_rows(
+            CLIENTS, partial(change_clients, tenant_id=tenant_id, rewrites=rewrites)
+        )
+        return [cast(ClientRecord, change.after) for change in changes]
 
     async def bump_generation(self, tenant_id: str, client_id: str) -> None:
         """Give the client a new generation. Raises: NotFound, StoreUnavailable."""
@@ -174,8 +181,12 @@ class SqlClients:
 
     async def remove(self, tenant_id: str, client_id: str, *, if_version: int | None = None) -> None:
         """Remove the client, its secrets and its reuse slots. Raises: NotFound, StaleVersion, StoreUnavailable."""
-        work = partial(erase_client, named=Named(tenant_id, client_id, if_version))
-        await self._writing.change(work, about(tenant_id, client_id))
+        await self.remove_these(tenant_id, {client_id: if_version})
+
+    async def remove_these(self, tenant_id: str, versions: Mapping[str, int | None]) -> None:
+        """Remove clients, named with the version that each must be of, all or none. Raises: as `remove`."""
+        named = [Named(tenant_id, *one) for one in versions.items()]
+        await self._writing.change_rows(CLIENTS, partial(erase_clients, named=named))
 
     async def add_secret(
         self,
@@ -252,8 +263,7 @@ def read_client(connection: Connection, tenant_id: str, client_id: str) -> Clien
 
 def read_page(connection: Connection, tenant_id: str, after: str, limit: int) -> list[ClientRecord]:
     """Return a page of clients with their secrets. Raises: DBAPIError."""
-    parameters = {"of_tenant": tenant_id, "after": after, "at_most": limit}
-    rows = connection.execute(PAGE, parameters).all()
+    rows = PAGE.rows(connection, tenant_id, after, limit)
     return [client_from_rows(list(group)) for _, group in groupby(rows, itemgetter(CLIENT_ID))]
 
 
@@ -266,9 +276,10 @@ def read_grid(connection: Connection, tenant_id: str, offset: int, limit: int) -
     return total, [] if last is None else read_page(connection, tenant_id, last, limit)
 
 
-def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) -> None:
-    """Insert clients and their secrets. Raises: DBAPIError."""
-    change(connection, ADD, *(client_values(client) for client in clients))
+def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) -> list[Change[ClientRecord]]:
+    """Insert clients, each in a new generation, and their secrets. Raises: DBAPIError."""
+    made = [msgspec.structs.replace(client, generation=new_generation(), version=1) for client in clients]
+    change(connection, ADD, *map(client_values, made))
     secrets = [
         {**secret_values(secret), "number": number}
         for client in clients
@@ -276,26 +287,37 @@ def write_clients(connection: Connection, *, clients: Sequence[ClientRecord]) ->
     ]
     if secrets:
         change(connection, ADD_SECRET, *secrets)
+    return [Change(None, client) for client in made]
 
 
 def change_client(
     connection: Connection, *, named: Named, changes: Mapping[str, Any], bump: bool = False
-) -> ClientRecord:
-    """Update the named columns, and read the client back. Raises: NotFound, StaleVersion, DBAPIError."""
-    require_version(connection, named)
-    values = {name: CHANGEABLE[name](value) for name, value in changes.items()}
-    if bump:
-        values["generation"] = new_generation()
-    change(connection, CHANGE, {**values, **named.parameters})
-    return cast(ClientRecord, read_client(connection, named.tenant_id, named.client_id))
+) -> Change[ClientRecord]:
+    """Update the named columns. Raises: NotFound, StaleVersion, DBAPIError."""
+    before = require_client(connection, named)
+    drawn = {"generation": new_generation()} if bump else {}
+    written = {name: CHANGEABLE[name](value) for name, value in changes.items()}
+    change(connection, CHANGE, {**written, **drawn, **named.parameters})
+    return Change(before, msgspec.structs.replace(before, **changes, **drawn, version=before.version + 1))
 
 
-def erase_client(connection: Connection, *, named: Named) -> None:
-    """Delete the client; its secrets go with it. Raises: NotFound, StaleVersion, DBAPIError."""
-    require_version(connection, named)
-    change(connection, REMOVE, named.parameters)
+def change_clients(
+    connection: Connection, *, tenant_id: str, rewrites: Sequence[Rewrite]
+) -> list[Change[ClientRecord]]:
+    """Update clients one after the other. Raises: NotFound, StaleVersion, DBAPIError."""
+    return [
+        change_client(connection, named=Named(tenant_id, one.name, one.if_version), changes=one.changes, bump=one.bump)
+        for one in rewrites
+    ]
+
+
+def erase_clients(connection: Connection, *, named: Sequence[Named]) -> list[Change[ClientRecord]]:
+    """Delete clients; their secrets go with them. Raises: NotFound, StaleVersion, DBAPIError."""
+    changes: list[Change[ClientRecord]] = [Change(require_client(connection, one), None) for one in named]
     # A later client of the same id has another generation, and so other slots: these would never be read again.
-    change(connection, REMOVE_SLOTS, named.parameters)
+    for statement in (REMOVE, REMOVE_SLOTS):
+        change(connection, statement, *(one.parameters for one in named))
+    return changes
 
 
 def erase_some(connection: Connection, *, tenant_id: str, limit: int) -> int:
@@ -335,13 +357,14 @@ def erase_secret(connection: Connection, *, named: Named, secret_id: str) -> Non
         raise NotFound(f"no secret {secret_id} of client {named.client_id}")
 
 
-def require_version(connection: Connection, named: Named) -> None:
-    """Make sure that the client is there, and of that version where one is named. Raises: NotFound, StaleVersion."""
-    state = read_state(connection, named.tenant_id, named.client_id)
-    if state is None:
+def require_client(connection: Connection, named: Named) -> ClientRecord:
+    """Return the client, which is of that version where one is named. Raises: NotFound, StaleVersion, DBAPIError."""
+    client = read_client(connection, named.tenant_id, named.client_id)
+    if client is None:
         raise NotFound(f"no client {named.client_id} in tenant {named.tenant_id}")
-    if named.if_version is not None and state[0] != named.if_version:
-        raise StaleVersion(f"client {named.client_id} is of version {state[0]}")
+    if named.if_version is not None and client.version != named.if_version:
+        raise StaleVersion(f"client {named.client_id} is of version {client.version}")
+    return client
 
 
 def read_state(connection: Connection, tenant_id: str, client_id: str) -> tuple[int, int] | None:
@@ -367,14 +390,17 @@ def show(client: ClientRecord) -> Shown:
     return {**msgspec.structs.asdict(client), "secrets": secrets}
 
 
+CLIENTS: Final = Noun("client", lambda client: client.client_id, show)
+
+
 def client_values(client: ClientRecord) -> dict[str, object]:
-    """Return the values of the columns of a client in a new generation; its secrets have a table of their own."""
+    """Return the values of the columns of a client; its secrets have a table of their own."""
     return {
         "tenant_id": client.tenant_id,
         "client_id": client.client_id,
         "created_at": client.created_at,
-        "generation": new_generation(),
-        "version": 1,
+        "generation": client.generation,
+        "version": client.version,
         **{name: write(getattr(client, name)) for name, write in CHANGEABLE.items()},
     }
 

@@ -9,20 +9,12 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from mintmark.store.prepared import Prepared
 from mintmark.store.reading import PointRead, Reader
+from mintmark.store.revision import read_changed, read_revisions
 from mintmark.store.session import Bell
-from mintmark.store.tables import CLIENT_CHANGE, DEPLOYMENT_FACT, REVISION
+from mintmark.store.tables import DEPLOYMENT_FACT
 from mintmark.store.writing import Shown, Subject, Writing
 
-READ_REVISIONS: Final = Prepared(select(REVISION.c.number, REVISION.c.of_issuers))
-MAX_CHANGED: Final = 1000
-# One statement, so that the list is of the moment of the revision.
-LIST_CHANGED: Final = (
-    select(REVISION.c.number, *CLIENT_CHANGE.c)
-    .outerjoin(CLIENT_CHANGE, CLIENT_CHANGE.c.revision > bindparam("since"))
-    .limit(bindparam("at_most"))
-)
 GENERATION_BITS: Final = 62
 FIND_FACT: Final = select(DEPLOYMENT_FACT.c.value).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
 REMOVE_FACT: Final = delete(DEPLOYMENT_FACT).where(DEPLOYMENT_FACT.c.name == bindparam("of_name"))
@@ -86,29 +78,11 @@ def new_generation() -> int:
     return secrets.randbits(GENERATION_BITS)
 
 
-def read_revisions(connection: Connection) -> tuple[int, int]:
-    """Return the revision, and what it was at the last change of a tenant or key. Raises: DBAPIError."""
-    number, of_issuers = READ_REVISIONS.rows(connection)[0]
-    return int(number), int(of_issuers)
-
-
 REVISIONS: Final = PointRead(
     lambda connection, _: read_revisions(connection),
     lambda connection, _: {None: read_revisions(connection)},
 )
 """Who asks at the same time has the same answer."""
-
-
-def read_changed(connection: Connection, since: int) -> Sequence[tuple[str, str]] | None:
-    """Return which clients changed or went since that revision, or None. Raises: DBAPIError.
-
-    None: they are too many, or a revision since then does not say whom it changed, or says so no longer.
-    """
-    rows = connection.execute(LIST_CHANGED, {"since": since, "at_most": MAX_CHANGED + 1}).all()
-    listed = [row for row in rows if row.revision is not None]
-    if len({row.revision for row in listed}) != rows[0].number - since or len(listed) > MAX_CHANGED:
-        return None
-    return [(row.tenant_id, row.client_id) for row in listed if row.client_id]
 
 
 def read_fact(connection: Connection, name: str) -> str | None:

@@ -26,6 +26,7 @@ from mintmark.store.records import (
     RegistrationRecord,
     ReusableToken,
     ReuseSlot,
+    Rewrite,
     Rotation,
     SecretPlace,
     SecretRecord,
@@ -42,6 +43,9 @@ class TenantStore(Protocol):
     async def add(self, tenant: TenantRecord, keys: Sequence[KeyRecord]) -> None:
         """Add a tenant and its first keys in one transaction. Raises: AlreadyExists (id, host, identifier, default)."""
 
+    async def add_some(self, made: Sequence[tuple[TenantRecord, Sequence[KeyRecord]]]) -> None:
+        """Add tenants, each with its first keys, all or none. Raises: AlreadyExists."""
+
     async def find(self, tenant_id: str) -> TenantRecord | None:
         """Return the tenant, or None."""
 
@@ -56,6 +60,9 @@ class TenantStore(Protocol):
 
     async def customers(self, msp_id: str) -> tuple[str, ...]:
         """Return the ids of the tenants whose msp this is, in order."""
+
+    async def rivals(self, tenant: TenantRecord) -> builtins.list[TenantRecord]:
+        """Return the tenants that have its id, issuer, identifier, a host of it, or a place that it takes; also it."""
 
     async def find_customer(self, msp_id: str, title: str) -> TenantRecord | None:
         """Return the msp's customer of this name, or None."""
@@ -75,11 +82,17 @@ class TenantStore(Protocol):
         Raises: NotFound, AlreadyExists (a host, identifier or default of another).
         """
 
+    async def change_some(self, rewrites: Sequence[Rewrite]) -> builtins.list[TenantRecord]:
+        """Do what as many calls of `change` do one after the other, all or none. Raises: as `change`."""
+
     async def bump_generation(self, tenant_id: str) -> None:
         """Give the tenant a new generation: all tokens minted before are dead. Raises: NotFound."""
 
     async def remove(self, tenant_id: str, *, if_version: int | None = None) -> None:
         """Remove the tenant with its clients, their secrets, and its keys; its tokens are dead. Raises: NotFound."""
+
+    async def remove_these(self, versions: Mapping[str, int | None]) -> None:
+        """Remove tenants, named with the version that each must be of, all or none. Raises: NotFound."""
 
 
 class ClientStore(Protocol):
@@ -117,11 +130,17 @@ class ClientStore(Protocol):
     ) -> ClientRecord:
         """Write fields as in `TenantStore.change`; neither ids nor secrets can be named. Raises: NotFound."""
 
+    async def change_some(self, tenant_id: str, rewrites: Sequence[Rewrite]) -> list[ClientRecord]:
+        """Do what as many calls of `change` do one after the other, all or none. Raises: NotFound."""
+
     async def bump_generation(self, tenant_id: str, client_id: str) -> None:
         """Give the client a new generation: all tokens minted before are dead. Raises: NotFound."""
 
     async def remove(self, tenant_id: str, client_id: str, *, if_version: int | None = None) -> None:
         """Remove the client and its secrets. Raises: NotFound."""
+
+    async def remove_these(self, tenant_id: str, versions: Mapping[str, int | None]) -> None:
+        """Remove clients, named with the version that each must be of, all or none. Raises: NotFound."""
 
     async def add_secret(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -39,7 +40,7 @@ class SqlKeys:
     async def add(self, key: KeyRecord) -> None:
         """Add a key. Raises: AlreadyExists, NotFound (the tenant), StoreUnavailable."""
         made = about(key.tenant_id, key.kid)._replace(is_new=True)
-        await self._writing.change(partial(write_key, key=key), made)
+        await self._writing.change(partial(write_keys, keys=[key]), made)
 
     async def list(self, tenant_id: str | None = None) -> list[KeyRecord]:
         """Return the keys of one tenant, or of all, oldest first. Raises: StoreUnavailable."""
@@ -64,9 +65,10 @@ def read_keys(connection: Connection, statement: Prepared, *values: str) -> list
     return [key_from_row(KeyRow._make(row)) for row in statement.rows(connection, *values)]
 
 
-def write_key(connection: Connection, *, key: KeyRecord) -> None:
-    """Insert the key. Raises: DBAPIError."""
-    change(connection, ADD, key_values(key))
+def write_keys(connection: Connection, *, keys: Sequence[KeyRecord]) -> None:
+    """Insert keys. Raises: DBAPIError."""
+    if keys:
+        change(connection, ADD, *map(key_values, keys))
 
 
 def rewrite_key(connection: Connection, *, key: KeyRecord, successor: KeyRecord | None) -> None:
@@ -75,7 +77,7 @@ def rewrite_key(connection: Connection, *, key: KeyRecord, successor: KeyRecord 
     if change(connection, REPLACE, parameters) == 0:
         raise NotFound(f"no key {key.kid} in tenant {key.tenant_id}")
     if successor is not None:
-        write_key(connection, key=successor)
+        write_keys(connection, keys=[successor])
 
 
 def erase_key(connection: Connection, *, tenant_id: str, kid: str) -> None:

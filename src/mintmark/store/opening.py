@@ -46,6 +46,8 @@ class Opened(NamedTuple):
     blocks: Blocks
     shrink: Shrink | None
     emptying: Emptying | None
+    issuers: Reader | None = None
+    """For tenants and keys; None: as for all else."""
 
 
 def open_database(url: str, bounds: Bounds) -> Opened:

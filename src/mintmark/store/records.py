@@ -50,6 +50,19 @@ class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Grows by one with every change. The store counts; what is written here is not read."""
 
 
+class Rewrite(NamedTuple):
+    """What is to be written of a tenant or client that is there."""
+
+    name: str
+    """Its id."""
+    changes: Mapping[str, Any] = {}
+    """The fields, as the record names them; what is not named stays."""
+    bump: bool = False
+    """It gets a new generation."""
+    if_version: int | None = None
+    """The version that it must still be of; None: any."""
+
+
 class SecretRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One client secret, hashed."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import AbstractContextManager
-from typing import Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
 OPENED_ELSEWHERE: Final = "this store was opened before the process forked; open one in each process"
 
 REVISED: Final = "is_revised"
+KEPT: Final = "kept"
 
 Turn = tuple[str | int | bytes, ...]
 """What must be done one after the other, in whatever process: all works that name the same turn."""
@@ -67,3 +68,25 @@ class LogKeeper(Protocol):
 def note_revision(connection: Connection) -> None:
     """Note that the transaction in hand, if it is committed, is to be told of."""
     connection.info[REVISED] = True
+
+
+class Kept(NamedTuple):
+    """What a transaction over many works keeps in memory: nobody else changes it meanwhile."""
+
+    head: tuple[int, bytes] | None = None
+    """Place and hash of the audit log's last record; None: not known yet."""
+    revisions: tuple[int, int] | None = None
+    """See `revision`; None: none of its works has raised it."""
+
+
+def kept_by(connection: Connection) -> Kept | None:
+    """Return what the transaction in hand keeps; None: it keeps nothing."""
+    kept: Kept | None = connection.info.get(KEPT)
+    return kept
+
+
+def keep(connection: Connection, **known: Any) -> None:
+    """Let the transaction in hand keep this, too, if it keeps anything."""
+    kept = kept_by(connection)
+    if kept is not None:
+        connection.info[KEPT] = kept._replace(**known)

@@ -15,7 +15,7 @@ from mintmark.store import tenants as tenant_rows
 from mintmark.store.json_text import read_object, write_json
 from mintmark.store.prepared import Prepared, change
 from mintmark.store.reading import Reader
-from mintmark.store.records import SiteRecord
+from mintmark.store.records import Rewrite, SiteRecord
 from mintmark.store.tables import SITE
 from mintmark.store.writing import Shown, Subject, Writing
 
@@ -133,7 +133,7 @@ def write_ending_tokens(
 ) -> None:
     """Insert the sites, and give the tenant and these clients new generations. Raises: NotFound, DBAPIError."""
     write_sites(connection, sites=sites)
-    tenant_rows.change_tenant(connection, tenant_id=tenant_id, changes={}, bump=True, if_version=None)
+    tenant_rows.change_tenant(connection, Rewrite(tenant_id, bump=True))
     for client in clients:
         client_rows.change_client(connection, named=client_rows.Named(*client, None), changes={}, bump=True)
 

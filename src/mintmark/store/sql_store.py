@@ -28,13 +28,13 @@ class SqlStore:
     """Implements `interface.Store`. Use it from the thread of one event loop; open one in each process."""
 
     def __init__(self, opened: Opened, writing: Writing) -> None:
-        reader = opened.reader
+        reader, issuers = opened.reader, opened.issuers or opened.reader
         self._opened = opened
         self._writing = writing
-        self.tenants = SqlTenants(reader, writing)
+        self.tenants = SqlTenants(issuers, writing)
         self.clients = SqlClients(reader, writing)
         self.sites = SqlSites(reader, writing)
-        self.keys = SqlKeys(reader, writing)
+        self.keys = SqlKeys(issuers, writing)
         self.tokens = SqlTokens(reader, writing)
         self.deployment = SqlDeployment(reader, writing, opened.bell, opened.watch)
         self.idempotency = SqlIdempotency(reader, writing)
@@ -81,7 +81,7 @@ class SqlStore:
                 yield self
                 return
             parts = Parts(block.transaction)
-            shared = self._opened._replace(reader=block.reader, slow=block.reader, blocks=parts)
+            shared = self._opened._replace(reader=block.reader, issuers=block.issuers, slow=block.reader, blocks=parts)
             yield SqlStore(shared, Writing(block.transaction))
 
     async def close(self) -> None:

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from mintmark.store.bell import FileBell
-from mintmark.store.blocks import Block
 from mintmark.store.reading import InlineReader
 from mintmark.store.session import Turn
 from mintmark.store.sqlite import BEGIN, SYNCED, UNSYNCED, WriteLock, open_writer
@@ -79,11 +78,11 @@ class SqliteBlock:
             opened.pop_all()
         self._bell = bell
 
-    async def begin(self) -> Block:
+    async def begin(self) -> tuple[Transaction, InlineReader]:
         """Begin a transaction. Raises: DBAPIError, StoreUnavailable (the database is locked for too long)."""
         await self._lock.take()
         self._connection.exec_driver_sql(BEGIN)
-        return Block(Transaction(self._connection), InlineReader(self._connection, query_only=False))
+        return Transaction(self._connection), InlineReader(self._connection, query_only=False)
 
     async def commit(self) -> None:
         """End it, in a thread: to wait for the disk would hold up the event loop. Raises: DBAPIError."""

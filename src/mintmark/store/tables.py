@@ -59,6 +59,7 @@ TENANT: Final = Table(
     PrimaryKeyConstraint("tenant_id"),
     ForeignKeyConstraint(["msp_id"], ["tenant.tenant_id"]),
     UniqueConstraint("identifier"),
+    Index(None, "issuer"),
 )
 
 # Only rows with the flag are in this index, so there is at most one.

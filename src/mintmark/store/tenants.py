@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
@@ -16,12 +16,12 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from mintmark.protocol.errors import NotFound, StaleVersion
 from mintmark.store.deployment import new_generation
 from mintmark.store.json_text import read_object, write_json
-from mintmark.store.keys import write_key
+from mintmark.store.keys import write_keys
 from mintmark.store.prepared import Prepared, change
 from mintmark.store.reading import Reader
-from mintmark.store.records import KeyRecord, TenantRecord
+from mintmark.store.records import KeyRecord, Rewrite, TenantRecord
 from mintmark.store.tables import REUSE_SLOT, TENANT, TENANT_HOST
-from mintmark.store.writing import Shown, Subject, Writing
+from mintmark.store.writing import Change, Noun, Shown, Subject, Writing
 
 ADD: Final = insert(TENANT)
 ADD_HOSTS: Final = insert(TENANT_HOST)
@@ -39,6 +39,18 @@ LIST: Final = (
 LIST_ALL: Final = Prepared(LIST)
 FIND: Final = Prepared(LIST.where(IS_TENANT))
 FIND_IDENTIFIER: Final = Prepared(LIST.where(TENANT.c.identifier == bindparam("of_identifier")))
+FIND_NAMED: Final = Prepared(
+    LIST.where(
+        IS_TENANT | (TENANT.c.issuer == bindparam("of_issuer")) | (TENANT.c.identifier == bindparam("of_identifier"))
+    )
+)
+FIND_HOST: Final = Prepared(
+    LIST.where(
+        TENANT.c.tenant_id.in_(select(TENANT_HOST.c.tenant_id).where(TENANT_HOST.c.host == bindparam("of_host")))
+    )
+)
+FIND_DEFAULT: Final = Prepared(LIST.where(TENANT.c.is_default))
+FIND_ADMINISTRATIVE: Final = Prepared(LIST.where(TENANT.c.is_administrative))
 FIND_CUSTOMER: Final = Prepared(
     LIST.where(TENANT.c.msp_id == bindparam("of_msp"), TENANT.c.title == bindparam("of_title"))
 )
@@ -90,8 +102,11 @@ class SqlTenants:
 
         Raises: AlreadyExists (id, host, identifier, default, a key), NotFound (the msp), StoreUnavailable.
         """
-        made = about(tenant.tenant_id)._replace(is_new=True)
-        await self._writing.change(partial(write_tenant, tenant=tenant, keys=keys), made)
+        await self.add_some([(tenant, keys)])
+
+    async def add_some(self, made: Sequence[tuple[TenantRecord, Sequence[KeyRecord]]]) -> None:
+        """Add tenants, each with its first keys, all or none. Raises: as `add`."""
+        await self._writing.change_rows(TENANTS, partial(write_tenants, made=made))
 
     async def find(self, tenant_id: str) -> TenantRecord | None:
         """Return the tenant, or None. Raises: StoreUnavailable."""
@@ -114,6 +129,10 @@ class SqlTenants:
         """Return the ids of an msp's customers, in order. Raises: StoreUnavailable."""
         return await self._reader.run(read_customers, msp_id)
 
+    async def rivals(self, tenant: TenantRecord) -> builtins.list[TenantRecord]:
+        """Return the tenants that have a name or place of this one; also it. Raises: StoreUnavailable."""
+        return await self._reader.run(read_rivals, tenant)
+
     async def find_customer(self, msp_id: str, title: str) -> TenantRecord | None:
         """Return the msp's customer of this name, or None. Raises: StoreUnavailable."""
         found = await self._reader.run(read_tenants, FIND_CUSTOMER, msp_id, title)
@@ -130,13 +149,20 @@ class SqlTenants:
 
         Raises: NotFound, StaleVersion, AlreadyExists (a host, identifier or default of another), StoreUnavailable.
         """
-        work = partial(change_tenant, tenant_id=tenant_id, changes=changes, bump=bump, if_version=if_version)
-        return await self._writing.change(work, about(tenant_id)._replace(show_result=msgspec.structs.asdict))
+        return (await self.change_some([Rewrite(tenant_id, changes, bump, if_version)]))[0]
+
+    async def change_some(self, rewrites: Sequence[Rewrite]) -> builtins.list[TenantRecord]:
+        """Do what as many calls of `change` do one after the other, all or none. Raises: as `change`."""
+        changes = await self._writing.change_rows(TENANTS, partial(change_tenants, rewrites=rewrites))
+        return [cast(TenantRecord, change.after) for change in changes]
 
     async def remove(self, tenant_id: str, *, if_version: int | None = None) -> None:
         """Remove the tenant with its clients, secrets and keys. Raises: NotFound, StaleVersion, StoreUnavailable."""
-        work = partial(erase_tenant, tenant_id=tenant_id, if_version=if_version)
-        await self._writing.change(work, about(tenant_id))
+        await self.remove_these({tenant_id: if_version})
+
+    async def remove_these(self, versions: Mapping[str, int | None]) -> None:
+        """Remove tenants, named with the version that each must be of, all or none. Raises: as `remove`."""
+        await self._writing.change_rows(TENANTS, partial(erase_tenants, versions=versions))
 
     async def bump_generation(self, tenant_id: str) -> None:
         """Give the tenant a new generation. Raises: NotFound, StoreUnavailable."""
@@ -154,6 +180,16 @@ def read_tenants(connection: Connection, statement: Prepared, *values: object) -
     return group_rows(map(TenantRow._make, statement.rows(connection, *values)))
 
 
+def read_rivals(connection: Connection, tenant: TenantRecord) -> list[TenantRecord]:
+    """Return the tenants that have a name or place of this one, each perhaps more than once. Raises: DBAPIError."""
+    found = read_tenants(connection, FIND_NAMED, tenant.tenant_id, tenant.issuer, tenant.identifier)
+    for host in tenant.hosts:
+        found += read_tenants(connection, FIND_HOST, host)
+    for is_taken, statement in ((tenant.is_default, FIND_DEFAULT), (tenant.is_administrative, FIND_ADMINISTRATIVE)):
+        found += read_tenants(connection, statement) if is_taken else []
+    return found
+
+
 def read_page(connection: Connection, after: str, limit: int) -> list[TenantRecord]:
     """Return a page of tenants. Raises: DBAPIError."""
     return group_rows(connection.execute(PAGE, {"after": after, "at_most": limit}).all())
@@ -164,48 +200,51 @@ def group_rows(rows: Iterable[Any]) -> list[TenantRecord]:
     return [tenant_from_rows(list(group)) for _, group in groupby(rows, attrgetter("tenant_id"))]
 
 
-def write_tenant(connection: Connection, *, tenant: TenantRecord, keys: Iterable[KeyRecord]) -> None:
-    """Insert the tenant, its hosts and keys. Raises: DBAPIError."""
-    change(connection, ADD, tenant_values(tenant))
-    write_hosts(connection, tenant.tenant_id, tenant.hosts)
-    for key in keys:
-        write_key(connection, key=key)
+def write_tenants(
+    connection: Connection, *, made: Sequence[tuple[TenantRecord, Sequence[KeyRecord]]]
+) -> list[Change[TenantRecord]]:
+    """Insert tenants, each in a new generation, their hosts and keys. Raises: DBAPIError."""
+    tenants = [msgspec.structs.replace(one, generation=new_generation(), version=1) for one, _ in made]
+    change(connection, ADD, *map(tenant_values, tenants))
+    for tenant in tenants:
+        write_hosts(connection, tenant.tenant_id, tenant.hosts)
+    write_keys(connection, keys=[key for _, keys in made for key in keys])
+    return [Change(None, tenant) for tenant in tenants]
 
 
-def change_tenant(
-    connection: Connection, *, tenant_id: str, changes: Mapping[str, Any], bump: bool, if_version: int | None
-) -> TenantRecord:
-    """Update the named columns and hosts, and read the tenant back. Raises: NotFound, StaleVersion, DBAPIError."""
-    require_version(connection, tenant_id, if_version)
-    values = {name: CHANGEABLE[name](value) for name, value in changes.items() if name != "hosts"}
-    if bump:
-        values["generation"] = new_generation()
-    change(connection, CHANGE, {**values, "of_tenant": tenant_id})
+def change_tenants(connection: Connection, *, rewrites: Sequence[Rewrite]) -> list[Change[TenantRecord]]:
+    """Update tenants one after the other. Raises: NotFound, StaleVersion, DBAPIError."""
+    return [change_tenant(connection, one) for one in rewrites]
+
+
+def change_tenant(connection: Connection, rewrite: Rewrite) -> Change[TenantRecord]:
+    """Update the named columns and hosts. Raises: NotFound, StaleVersion, DBAPIError."""
+    tenant_id, changes = rewrite.name, rewrite.changes
+    before = require_tenant(connection, tenant_id, rewrite.if_version)
+    drawn = {"generation": new_generation()} if rewrite.bump else {}
+    written = {name: CHANGEABLE[name](value) for name, value in changes.items() if name != "hosts"}
+    change(connection, CHANGE, {**written, **drawn, "of_tenant": tenant_id})
     if "hosts" in changes:
         change(connection, REMOVE_HOSTS, {"of_tenant": tenant_id})
         write_hosts(connection, tenant_id, changes["hosts"])
-    return require_tenant(connection, tenant_id)
+    return Change(before, msgspec.structs.replace(before, **changes, **drawn, version=before.version + 1))
 
 
-def erase_tenant(connection: Connection, *, tenant_id: str, if_version: int | None) -> None:
-    """Delete the tenant; what is its own goes with it. Raises: NotFound, StaleVersion, DBAPIError."""
-    require_version(connection, tenant_id, if_version)
-    change(connection, REMOVE_SLOTS, {"of_tenant": tenant_id})
-    change(connection, REMOVE, {"of_tenant": tenant_id})
+def erase_tenants(connection: Connection, *, versions: Mapping[str, int | None]) -> list[Change[TenantRecord]]:
+    """Delete tenants; what is their own goes with them. Raises: NotFound, StaleVersion, DBAPIError."""
+    changes: list[Change[TenantRecord]] = [Change(require_tenant(connection, *one), None) for one in versions.items()]
+    for statement in (REMOVE_SLOTS, REMOVE):
+        change(connection, statement, *({"of_tenant": tenant_id} for tenant_id in versions))
+    return changes
 
 
-def require_version(connection: Connection, tenant_id: str, if_version: int | None) -> None:
-    """Make sure that the tenant is there, and of that version where one is named. Raises: NotFound, StaleVersion."""
-    version = require_tenant(connection, tenant_id).version
-    if if_version is not None and version != if_version:
-        raise StaleVersion(f"tenant {tenant_id} is of version {version}")
-
-
-def require_tenant(connection: Connection, tenant_id: str) -> TenantRecord:
-    """Return the tenant. Raises: NotFound, DBAPIError."""
+def require_tenant(connection: Connection, tenant_id: str, if_version: int | None) -> TenantRecord:
+    """Return the tenant, which is of that version where one is named. Raises: NotFound, StaleVersion, DBAPIError."""
     found = read_tenant(connection, tenant_id)
     if found is None:
         raise NotFound(f"no tenant {tenant_id}")
+    if if_version is not None and found.version != if_version:
+        raise StaleVersion(f"tenant {tenant_id} is of version {found.version}")
     return found
 
 
@@ -222,7 +261,15 @@ def about(tenant_id: str) -> Subject:
 def show_tenant(connection: Connection, *, tenant_id: str) -> Shown | None:
     """Return what the audit log says of a tenant, or None. Raises: DBAPIError."""
     found = read_tenant(connection, tenant_id)
-    return None if found is None else msgspec.structs.asdict(found)
+    return None if found is None else show(found)
+
+
+def show(tenant: TenantRecord) -> Shown:
+    """Return what the audit log says of a tenant."""
+    return msgspec.structs.asdict(tenant)
+
+
+TENANTS: Final = Noun("tenant", lambda _: "", show)
 
 
 def write_hosts(connection: Connection, tenant_id: str, hosts: Iterable[str]) -> None:
@@ -232,12 +279,12 @@ def write_hosts(connection: Connection, tenant_id: str, hosts: Iterable[str]) ->
 
 
 def tenant_values(tenant: TenantRecord) -> dict[str, object]:
-    """Return the values of the columns of a tenant in a new generation; its hosts have a table of their own."""
+    """Return the values of the columns of a tenant; its hosts have a table of their own."""
     return {
         "tenant_id": tenant.tenant_id,
         "created_at": tenant.created_at,
-        "generation": new_generation(),
-        "version": 1,
+        "generation": tenant.generation,
+        "version": tenant.version,
         **{name: write(getattr(tenant, name)) for name, write in CHANGEABLE.items()},
     }
 

@@ -20,12 +20,16 @@ from mintmark.store.batching import add_tokens
 from mintmark.store.faults import store_faults
 from mintmark.store.prepared import say
 from mintmark.store.records import TokenRecord
-from mintmark.store.session import REGISTRATIONS, Turn
+from mintmark.store.revision import write_counted
+from mintmark.store.session import KEPT, REGISTRATIONS, Kept, Turn, kept_by
 
 Result = TypeVar("Result")
 
 MAX_HELD_S: Final = 8.0
 """Others give up after ten seconds; see `Bounds.wait_s`."""
+
+PART: Final = "part"
+WORK: Final = "work"
 
 Do = Callable[[Callable[[], Any]], Awaitable[Any]]
 Take = Callable[[Sequence[Turn]], None]
@@ -50,8 +54,20 @@ class Transaction:
         self._do = do
         self._take = take
         self._ends = time.monotonic() + MAX_HELD_S
+        connection.info[KEPT] = Kept()
+        self._parts = 0
+        """Parts in hand, each within the one before."""
+        self._begun = 0
+        """So many of them, the outer ones, have written something, and so a savepoint."""
+        self._undone = 0
         self.era = 0
         """Another after everything that may have changed what is read."""
+
+    @property
+    def era_of_issuers(self) -> object:
+        """Another after everything that may have changed a tenant or key."""
+        kept = kept_by(self.connection)
+        return self._undone, kept and kept.revisions and kept.revisions[1]
 
     async def add(self, rows: Sequence[TokenRecord]) -> None:
         """Add tokens, all or none. Raises: AlreadyExists (a digest), StoreUnavailable."""
@@ -83,30 +99,55 @@ class Transaction:
 
         Raises: StoreUnavailable, and that the transaction is gone with it.
         """
-        await self._say("SAVEPOINT part")
+        self._parts += 1
+        was = self.connection.info[KEPT]
         try:
             yield
         except BaseException:
             self.era += 1
-            await self._say("ROLLBACK TO part", "RELEASE part")
+            self._undone += 1
+            await self._end_part(f"ROLLBACK TO {PART}", f"RELEASE {PART}")
+            self.connection.info[KEPT] = was
             raise
-        await self._say("RELEASE part")
+        await self._end_part(f"RELEASE {PART}")
 
-    async def _say(self, *statements: str) -> None:
+    async def settle(self) -> None:
+        """Write what was only kept; nothing comes behind it but the end. Raises: StoreUnavailable."""
         with store_faults():
-            for statement in statements:
-                await self._do(partial(say, self.connection, statement))
+            await self._do(partial(write_counted, self.connection))
+
+    async def _end_part(self, *statements: str) -> None:
+        self._parts -= 1
+        if self._begun > self._parts:
+            self._begun = self._parts
+            with store_faults():
+                for statement in statements:
+                    await self._do(partial(say, self.connection, statement))
 
     def _run(self, work: Callable[[Connection], Result], turns: Sequence[Turn]) -> Result:
         with store_faults():
-            say(self.connection, "SAVEPOINT work")
+            savepoint = self._begin_work()
+            was = self.connection.info[KEPT]
             try:
                 self._take(turns)
                 result = work(self.connection)
             except BaseException:
                 with suppress(DBAPIError):
-                    say(self.connection, "ROLLBACK TO work")
-                    say(self.connection, "RELEASE work")
+                    say(self.connection, f"ROLLBACK TO {savepoint}")
+                    if savepoint == WORK:
+                        say(self.connection, f"RELEASE {WORK}")
+                self.connection.info[KEPT] = was
                 raise
-            say(self.connection, "RELEASE work")
+            if savepoint == WORK:
+                say(self.connection, f"RELEASE {WORK}")
         return result
+
+    def _begin_work(self) -> str:
+        """Return the savepoint to which the work is undone: at the first of a part that of the part will do."""
+        if self._begun == self._parts:
+            say(self.connection, f"SAVEPOINT {WORK}")
+            return WORK
+        while self._begun < self._parts:
+            say(self.connection, f"SAVEPOINT {PART}")
+            self._begun += 1
+        return PART

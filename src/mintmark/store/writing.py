@@ -7,33 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection
 
 from mintmark.store.chain import Draft, append
-from mintmark.store.prepared import change
-from mintmark.store.records import Act, TokenRecord
-from mintmark.store.session import REGISTRATIONS, Turn, note_revision
-from mintmark.store.tables import CLIENT_CHANGE, REVISION
+from mintmark.store.records import Act, ClientRecord, TenantRecord, TokenRecord
+from mintmark.store.revision import ClientName, raise_revision
+from mintmark.store.session import REGISTRATIONS, Turn
 
 Result = TypeVar("Result")
+Row = TypeVar("Row", TenantRecord, ClientRecord)
 Shown = Mapping[str, Any]
 """What a record may say of a row: JSON, without hash, seal or token."""
 
+CLIENT: Final = "client"
 OF_ISSUERS: Final = frozenset({"tenant", "key"})
 """The nouns of which every process keeps all that there is."""
-RAISE_REVISION: Final = update(REVISION).values(number=REVISION.c.number + 1)
-RAISE_BOTH: Final = update(REVISION).values(number=REVISION.c.number + 1, of_issuers=REVISION.c.number + 1)
-NUMBER: Final = select(REVISION.c.number).scalar_subquery()
-LIST_CLIENT: Final = insert(CLIENT_CHANGE).values(revision=NUMBER)
-REVISIONS_LISTED: Final = 1000
-"""The last revisions, of which the list of changed clients is kept."""
-MAX_LISTED: Final = 100
-"""Clients that one revision lists. One that changes more lists none, and may so concern any."""
-NOBODY: Final = {"tenant_id": "", "client_id": ""}
-"""What a revision lists that only added clients: they are in nobody's memory."""
-UNLIST: Final = delete(CLIENT_CHANGE).where(CLIENT_CHANGE.c.revision <= NUMBER - bindparam("kept", REVISIONS_LISTED))
 
 
 class Subject(NamedTuple):
@@ -48,12 +38,26 @@ class Subject(NamedTuple):
     """None: it is not there. Runs inside the transaction."""
     is_new: bool = False
     """It was not there before: a look would only cost time."""
-    show_result: Callable[[Any], Shown] | None = None
-    """How to show it after, where the work returns it: another look would only cost time."""
 
     def __str__(self) -> str:
         """Return such as `client acme/billing`, or `tenant acme`."""
-        return f"{self.noun} " + "/".join(filter(None, (self.tenant_id, self.name)))
+        return name_subject(self.noun, self.tenant_id, self.name)
+
+
+class Change(NamedTuple, Generic[Row]):
+    """A row as a work found it and as it left it; None: it is not there."""
+
+    before: Row | None
+    after: Row | None
+
+
+class Noun(NamedTuple, Generic[Row]):
+    """How rows are named and shown whose works tell what they change: looks for the record would only cost time."""
+
+    name: str
+    key: Callable[[Row], str]
+    """Its name within its tenant; empty for a tenant itself."""
+    show: Callable[[Row], Shown]
 
 
 class Committing(Protocol):
@@ -107,6 +111,20 @@ class Writing:
         """Do work on tenants, clients, secrets or keys: recorded, and seen by every process. Raises: as `run`."""
         return await self.record(revised(work, subjects), subjects)
 
+    async def change_rows(self, noun: Noun[Row], work: Callable[[Connection], list[Change[Row]]]) -> list[Change[Row]]:
+        """Do work on rows of a noun, which tells what it changed, as `change` does. Raises: as `run`."""
+
+        def recorded_work(connection: Connection) -> list[Change[Row]]:
+            changes = work(connection)
+            if self._act is not None:
+                append(connection, [describe_row(self._act, noun, one) for one in changes])
+            found = {(one.before.tenant_id, noun.key(one.before)) for one in changes if one.before is not None}
+            clients = found if noun.name == CLIENT else None
+            raise_revision(connection, is_of_issuers=noun.name in OF_ISSUERS, clients=clients)
+            return changes
+
+        return await self.run(recorded_work)
+
 
 def recorded(
     work: Callable[[Connection], Result], act: Act, subjects: Sequence[Subject]
@@ -116,7 +134,7 @@ def recorded(
     def run(connection: Connection) -> Result:
         before = [None if subject.is_new else subject.show(connection) for subject in subjects]
         result = work(connection)
-        after = [one.show_result(result) if one.show_result else one.show(connection) for one in subjects]
+        after = [subject.show(connection) for subject in subjects]
         append(connection, list(map(partial(describe, act), subjects, before, after)))
         return result
 
@@ -124,34 +142,40 @@ def recorded(
 
 
 def revised(work: Callable[[Connection], Result], subjects: Sequence[Subject]) -> Callable[[Connection], Result]:
-    """Return the same work followed, in the same transaction, by a new revision and by which clients it changed.
+    """Return the same work followed, in the same transaction, by a new revision.
 
-    Every write to tenants, clients, secrets and keys is wrapped in this.
+    Every write to tenants, clients, secrets and keys has one.
     """
-    raised = RAISE_BOTH if any(subject.noun in OF_ISSUERS for subject in subjects) else RAISE_REVISION
-    listed = list_changed(subjects)
+    nouns = {one.noun for one in subjects}
+    clients = find_clients(subjects) if nouns == {CLIENT} else None
 
     def run(connection: Connection) -> Result:
         result = work(connection)
-        change(connection, raised)
-        if listed:
-            change(connection, LIST_CLIENT, *listed)
-            change(connection, UNLIST)
-        note_revision(connection)
+        raise_revision(connection, is_of_issuers=not OF_ISSUERS.isdisjoint(nouns), clients=clients)
         return result
 
     return run
 
 
-def list_changed(subjects: Sequence[Subject]) -> list[Mapping[str, str | None]]:
-    """Return what a change lists of clients; nothing: it may concern any."""
-    changed = {(one.tenant_id, one.name) for one in subjects if not one.is_new}
-    if len(changed) > MAX_LISTED or any(one.noun != "client" for one in subjects):
-        return []
-    return [{"tenant_id": tenant_id, "client_id": name} for tenant_id, name in changed] or [NOBODY]
+def find_clients(subjects: Sequence[Subject]) -> set[ClientName]:
+    """Return the clients among subjects that were there before: new ones are in nobody's memory."""
+    return {(one.tenant_id or "", one.name) for one in subjects if not one.is_new}
 
 
 def describe(act: Act, subject: Subject, before: Shown | None, after: Shown | None) -> Draft:
     """Return the record of a change."""
     tenant_id = subject.tenant_id or (before or after or {}).get("tenant_id")
     return Draft(act, tenant_id, str(subject), {"before": before, "after": after})
+
+
+def describe_row(act: Act, noun: Noun[Row], change: Change[Row]) -> Draft:
+    """Return the record of a change of a row."""
+    row = cast(Row, change.after or change.before)
+    before, after = (None if one is None else noun.show(one) for one in change)
+    subject = name_subject(noun.name, row.tenant_id, noun.key(row))
+    return Draft(act, row.tenant_id, subject, {"before": before, "after": after})
+
+
+def name_subject(noun: str, tenant_id: str | None, name: str) -> str:
+    """Return such as `client acme/billing`, or `tenant acme`."""
+    return f"{noun} " + "/".join(filter(None, (tenant_id, name)))

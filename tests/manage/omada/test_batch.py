@@ -6,9 +6,11 @@ import sqlite3
 from contextlib import closing, suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from mintmark.admin.tenants import TenantChanges, change_tenant
+from mintmark.api.omada.dispatching import Dispatcher
 from mintmark.api.omada.server import read_authorization
 from mintmark.protocol.errors import StoreUnavailable
 from tests.life.world import open_world
@@ -233,3 +235,59 @@ async def test_no_secret_or_token_is_logged_or_recorded(omada: Omada, capsys: py
     assert "Dev1ce" not in told
     site = made["result"]["response"][1]["result"]["siteId"]
     assert "deviceAccountSetting" not in (await omada.call("GET", f"/sites/{site}"))["result"]
+
+
+async def test_alike_actions_end_as_they_do_one_by_one(omada: Omada, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = await carry_out_script(omada, "a")
+    monkeypatch.setattr(Dispatcher, "find_many", lambda *_: None)
+    assert await carry_out_script(omada, "b") == at_once
+
+
+async def carry_out_script(omada: Omada, name: str) -> tuple[list[list[int]], list[tuple[str, str]]]:
+    """Return the codes of batches on customers and applications, and the kinds and titles that were recorded."""
+    under = f"msp/{MSP_ID}"
+    before = (await omada.administration.store.audit.head())[0]
+
+    async def make(path: str, key: str, bodies: list[dict[str, Any]]) -> tuple[list[int], list[str]]:
+        sent = [action("POST", path, body, under) for body in bodies]
+        answers = (await batch(omada, *sent, by="msp owner", under=under, interrupt=False))["result"]["response"]
+        return [one["errorCode"] for one in answers], [one["result"][key] for one in answers if one["errorCode"] == 0]
+
+    async def change(method: str, paths: list[str], bodies: list[Any]) -> list[int]:
+        sent = [action(method, path, body, under) for path, body in zip(paths, bodies, strict=True)]
+        return await codes(omada, *sent, by="msp owner", under=under, interrupt=False)
+
+    named = [{"customerName": f"{name}{number}"} for number in (1, 2, 3, 2)]
+    made, customers = await make("/customers", "customerId", named)
+    new = {"roleId": "viewer_id", "allCustomers": True}
+    added, apps = await make(
+        "/applications", "clientId", [{**new, "appName": f"{name}{number}"} for number in range(4)]
+    )
+    paths, app_paths = [f"/customers/{one}" for one in customers], [f"/applications/{one}" for one in apps]
+    ends = [
+        made,
+        added,
+        await change("PATCH", paths, [{"customerName": f"{name}{n}"} for n in (4, 1, 6)]),
+        await change("PATCH", paths, [{"customerName": f"{name}{n}"} for n in (7, 8, 7)]),
+        await change("PATCH", paths[:1] * 2, [{"description": n} for n in "xy"]),
+        await change("PATCH", app_paths, [{"appName": f"{name}{n}"} for n in "wxyz"]),
+        await change("PATCH", app_paths[:2], [{"roleId": "admin_id"}, {"roleId": "none"}]),
+        await change("DELETE", [*app_paths, app_paths[0]], [None] * 5),
+        await change("DELETE", [paths[0], f"/customers/{omada.customers['North']}", *paths[1:], paths[0]], [None] * 5),
+    ]
+    records = await omada.administration.store.audit.after(before, 200)
+    told = [
+        (one.kind, msgspec.json.decode(one.body)) for one in records if "customer" in one.kind or "client" in one.kind
+    ]
+    return ends, [(kind, shown_name(body).replace(name, "#")) for kind, body in told]
+
+
+def shown_name(body: dict[str, Any]) -> str:
+    row = body["after"] or body["before"]
+    return f"{row.get('client_name', row.get('title'))} {row['version']}"
+
+
+async def test_of_alike_actions_one_on_the_caller_itself_is_the_last(omada: Omada) -> None:
+    names = [omada.apps[name].client_id for name in ("viewer", "owner", "admin")]
+    assert await codes(omada, *(action("DELETE", f"/applications/{one}") for one in names)) == [0, 0, -44113]
+    assert await omada.administration.store.clients.find("omada", names[2]) is not None

@@ -8,7 +8,7 @@ import pytest
 
 from mintmark.admin.actor import Actor
 from mintmark.admin.administration import PermissionRefused
-from mintmark.admin.applications import ApplicationChanges, change_application, reset_application_secret
+from mintmark.admin.applications import ApplicationChanges, change_applications, reset_application_secret
 from mintmark.admin.tenants import suspend_tenant
 from tests.manage.omada.world import ADMIN, OMADAC_ID, SITE, SUPER, UNKNOWN_SITE, VIEWER, Omada
 
@@ -185,11 +185,11 @@ async def test_who_gives_away_more_than_it_has_is_refused(omada: Omada) -> None:
     bare = omada.apps["bare"].client_id
     for role in (SUPER, ADMIN, VIEWER):
         with pytest.raises(PermissionRefused):
-            await change_application(helper, "omada", bare, ApplicationChanges(role=role))
+            await change_applications(helper, "omada", {bare: ApplicationChanges(role=role)})
     for name in ("owner", "admin", "viewer"):
         with pytest.raises(PermissionRefused):
             await reset_application_secret(helper, "omada", omada.apps[name].client_id)
-    await change_application(helper, "omada", bare, ApplicationChanges(name="x"))
+    await change_applications(helper, "omada", {bare: ApplicationChanges(name="x")})
 
 
 async def test_a_suspended_customer_is_not_there(omada: Omada) -> None:

@@ -13,17 +13,17 @@ from mintmark.admin.applications import (
     ApplicationChanges,
     ApplicationRequest,
     Privilege,
-    change_application,
+    change_applications,
     create_applications,
     list_applications,
-    remove_application,
+    remove_applications,
     require_application,
     reset_application_secret,
 )
 from mintmark.admin.customers import customer_identifiers
 from mintmark.admin.privileges import MAX_NAMED
 from mintmark.admin.roles import NoSuchRole
-from mintmark.api.omada.operation import Call, Family, Operation, alone
+from mintmark.api.omada.operation import Call, Family, Operation, alone, by_name
 from mintmark.api.omada.paging import make_grid
 from mintmark.store.records import ClientRecord
 
@@ -87,19 +87,24 @@ async def read_request(call: Call) -> ApplicationRequest:
     return ApplicationRequest(name=body.app_name, role=body.role_id, privilege=await read_privilege(call, body))
 
 
-async def change_call(call: Call) -> object:
-    """Change an application; its tokens die at once."""
+async def change_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Change applications, all or none; their tokens die at once."""
+    changes = {client_id: await read_changes(call) for client_id, call in by_name(calls, "clientId").items()}
+    await change_applications(calls[0].administration, calls[0].tenant_id, changes)
+    return [UNSET] * len(calls)
+
+
+async def read_changes(call: Call) -> ApplicationChanges:
+    """Return what is to change of an application as the verbs take it. Raises: Malformed."""
     body: ChangedApplication = call.body
     privilege = await read_privilege(call, body) if body.names_privilege else None
-    changes = ApplicationChanges(name=body.app_name, role=body.role_id, privilege=privilege)
-    await change_application(call.administration, call.tenant_id, call.path["clientId"], changes)
-    return UNSET
+    return ApplicationChanges(name=body.app_name, role=body.role_id, privilege=privilege)
 
 
-async def remove_call(call: Call) -> object:
-    """Remove an application; its tokens die at once."""
-    await remove_application(call.administration, call.tenant_id, call.path["clientId"])
-    return UNSET
+async def remove_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Remove applications, all or none; their tokens die at once."""
+    await remove_applications(calls[0].administration, calls[0].tenant_id, by_name(calls, "clientId"))
+    return [UNSET] * len(calls)
 
 
 async def reset_call(call: Call) -> object:
@@ -158,21 +163,16 @@ APPLICATION_OPERATIONS: Final = (
         for method, path, call, takes in (
             ("GET", "/applications", list_call, None),
             ("GET", "/applications/{clientId}", get_call, None),
-            ("PATCH", "/applications/{clientId}", change_call, ChangedApplication),
-            ("DELETE", "/applications/{clientId}", remove_call, None),
             ("POST", "/applications/{clientId}/reset-secret", reset_call, None),
         )
     ),
     *(
-        Operation(
-            family=family,
-            method="POST",
-            path="/applications",
-            call=alone(create_many),
-            call_many=create_many,
-            takes=NewApplication,
-            told=TOLD,
-        )
+        Operation(family=family, method=method, path=path, call=alone(many), call_many=many, takes=takes, told=TOLD)
         for family in FAMILIES
+        for method, path, many, takes in (
+            ("POST", "/applications", create_many, NewApplication),
+            ("PATCH", "/applications/{clientId}", change_many, ChangedApplication),
+            ("DELETE", "/applications/{clientId}", remove_many, None),
+        )
     ),
 )

@@ -5,6 +5,7 @@ What an action did stays done when a later one fails. How they share a transacti
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import partial
 from itertools import takewhile
 from typing import Annotated, Any, Final
@@ -119,13 +120,10 @@ class Actions:
         return succeed(await self._dispatcher.carry_out(asked, administration))
 
     def alike(self, place: int) -> int:
-        """Return how many from here on are of one row under one id, where that row does many."""
-        first, *rest = self._batch.actions[place:]
-        row = self._dispatcher.find_many(first.method, unquote(first.path))
-        if row is None or first.query:
-            return 1
-        find = self._dispatcher.find_many
-        return 1 + len(list(takewhile(lambda one: not one.query and find(one.method, unquote(one.path)) == row, rest)))
+        """Return how many from here on are of one row under one id, where it does many, none of them on the caller."""
+        rows = map(self._find_many, self._batch.actions[place:])
+        first = next(rows)
+        return 1 if first is None else 1 + len(list(takewhile(lambda row: row == first, rows)))
 
     async def answer_alike(self, place: int, count: int, administration: Administration) -> list[Envelope]:
         """Carry out actions that are alike, all or none. Raises: whatever one of them failed of."""
@@ -138,6 +136,12 @@ class Actions:
             return refuse(error.name)
         log.error("batch_action_failed", correlation_id=self._asked.correlation_id, exc_info=error)
         return refuse("unavailable" if isinstance(error, StoreUnavailable) else "action_failed")
+
+    def _find_many(self, action: Action) -> Hashable | None:
+        """As `Dispatcher.find_many`. What is done to the caller itself is looked at when it is done."""
+        path = unquote(action.path)
+        is_own = path.endswith(f"/{self.live.client_id}")
+        return None if action.query or is_own else self._dispatcher.find_many(action.method, path)
 
     def _read(self, action: Action, actor: Actor) -> Asked:
         """Return an action as the call that it would be alone. Raises: Refusal (`unsupported_path`)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -13,13 +14,13 @@ from mintmark.admin.customers import (
     MAX_NAME_LENGTH,
     CustomerChanges,
     CustomerRequest,
-    change_customer,
-    create_customer,
+    change_customers,
+    create_customers,
     list_customers,
-    remove_customer,
+    remove_customers,
     require_customer,
 )
-from mintmark.api.omada.operation import Call, Operation
+from mintmark.api.omada.operation import Call, Operation, alone, by_name
 from mintmark.api.omada.paging import make_grid
 from mintmark.store.records import TenantRecord
 
@@ -33,12 +34,20 @@ class NewCustomer(msgspec.Struct, frozen=True, rename="camel"):
     customer_name: Name
     description: Description = ""
 
+    def request(self) -> CustomerRequest:
+        """Return it as the verbs take it."""
+        return CustomerRequest(name=self.customer_name, description=self.description)
+
 
 class ChangedCustomer(msgspec.Struct, frozen=True, rename="camel"):
     """What is to change of a customer."""
 
     customer_name: Name | None = None
     description: Description | None = None
+
+    def changes(self) -> CustomerChanges:
+        """Return it as the verbs take it."""
+        return CustomerChanges(name=self.customer_name, description=self.description)
 
 
 async def list_call(call: Call) -> object:
@@ -59,25 +68,24 @@ async def get_call(call: Call) -> object:
     return show_customer(await require_customer(call.administration, call.tenant_id, call.path["customerId"]))
 
 
-async def create_call(call: Call) -> object:
-    """Make a customer."""
-    body: NewCustomer = call.body
-    request = CustomerRequest(name=body.customer_name, description=body.description)
-    return {"customerId": (await create_customer(call.administration, call.tenant_id, request)).identifier}
+async def create_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Make customers, all or none."""
+    requests = [call.body.request() for call in calls]
+    made = await create_customers(calls[0].administration, calls[0].tenant_id, requests)
+    return [{"customerId": customer.identifier} for customer in made]
 
 
-async def change_call(call: Call) -> object:
-    """Change what a customer is called."""
-    body: ChangedCustomer = call.body
-    changes = CustomerChanges(name=body.customer_name, description=body.description)
-    await change_customer(call.administration, call.tenant_id, call.path["customerId"], changes)
-    return UNSET
+async def change_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Change what customers are called, all or none."""
+    changes = {customer_id: call.body.changes() for customer_id, call in by_name(calls, "customerId").items()}
+    await change_customers(calls[0].administration, calls[0].tenant_id, changes)
+    return [UNSET] * len(calls)
 
 
-async def remove_call(call: Call) -> object:
-    """Remove a customer without sites."""
-    await remove_customer(call.administration, call.tenant_id, call.path["customerId"])
-    return UNSET
+async def remove_many(calls: Sequence[Call]) -> Sequence[object]:
+    """Remove customers without sites, all or none."""
+    await remove_customers(calls[0].administration, calls[0].tenant_id, by_name(calls, "customerId"))
+    return [UNSET] * len(calls)
 
 
 def show_customer(customer: TenantRecord) -> dict[str, Any]:
@@ -95,13 +103,17 @@ TOLD: Final[dict[type[AdministrationError], str]] = {
     LimitReached: "customer_has_sites",
 }
 
-CUSTOMER_OPERATIONS: Final = tuple(
-    Operation(family="msp", method=method, path=path, call=call, takes=takes, told=TOLD)
-    for method, path, call, takes in (
-        ("GET", "/customers", list_call, None),
-        ("POST", "/customers", create_call, NewCustomer),
-        ("GET", "/customers/{customerId}", get_call, None),
-        ("PATCH", "/customers/{customerId}", change_call, ChangedCustomer),
-        ("DELETE", "/customers/{customerId}", remove_call, None),
-    )
+CUSTOMER_OPERATIONS: Final = (
+    *(
+        Operation(family="msp", method="GET", path=path, call=call, told=TOLD)
+        for path, call in (("/customers", list_call), ("/customers/{customerId}", get_call))
+    ),
+    *(
+        Operation(family="msp", method=method, path=path, call=alone(many), call_many=many, takes=takes, told=TOLD)
+        for method, path, many, takes in (
+            ("POST", "/customers", create_many, NewCustomer),
+            ("PATCH", "/customers/{customerId}", change_many, ChangedCustomer),
+            ("DELETE", "/customers/{customerId}", remove_many, None),
+        )
+    ),
 )

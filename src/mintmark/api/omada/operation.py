@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
@@ -21,6 +22,8 @@ from mintmark.store.records import TenantRecord
 
 PREFIX: Final = "/openapi/v1"
 MSP: Final = "msp"
+PARAMETER: Final = re.compile(r"\{(\w+)\}")
+"""In a row's path."""
 
 Family = Literal["controller", "msp"]
 """Which of the vendor's two families of paths: `/{omadacId}/...` or `/msp/{mspId}/...`."""
@@ -72,6 +75,14 @@ def alone(call_many: Many) -> One:
     return call_one
 
 
+def by_name(calls: Sequence[Call], parameter: str) -> Mapping[str, Call]:
+    """Return calls by what each is about. Raises: Refusal: two are about the same, and so not done at once."""
+    named = {call.path[parameter]: call for call in calls}
+    if len(named) < len(calls):
+        raise Refusal("action_failed")
+    return named
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One row."""
 
@@ -114,21 +125,20 @@ class Table:
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         self.operations = tuple(operations)
-        self._rows: dict[tuple[Family, str, int], list[tuple[list[str], Operation]]] = {}
+        self._rows: dict[tuple[Family, str, int], list[tuple[re.Pattern[str], Operation]]] = {}
         for operation in self.operations:
-            parts = operation.path.split("/")
-            self._rows.setdefault((operation.family, operation.method, len(parts)), []).append((parts, operation))
+            pattern = re.compile(PARAMETER.sub(r"(?P<\1>[^/]+)", operation.path))
+            place = (operation.family, operation.method, operation.path.count("/"))
+            self._rows.setdefault(place, []).append((pattern, operation))
 
     def find(self, address: Address, method: str) -> Found:
         """Return the row of a call; a fixed word of a path comes before a parameter, by the order of the rows.
 
         Raises: Refusal (`unsupported_path`).
         """
-        given = address.rest.split("/")
-        for parts, operation in self._rows.get((address.family, method, len(given)), ()):
-            pairs = list(zip(parts, given, strict=True))
-            if all(bool(one) if part.startswith("{") else part == one for part, one in pairs):
-                return Found(operation, {part[1:-1]: one for part, one in pairs if part.startswith("{")})
+        for pattern, operation in self._rows.get((address.family, method, address.rest.count("/")), ()):
+            if (matched := pattern.fullmatch(address.rest)) is not None:
+                return Found(operation, matched.groupdict())
         raise Refusal("unsupported_path")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -21,8 +21,7 @@ from mintmark.admin.sites import (
     remove_sites,
     require_site,
 )
-from mintmark.api.omada.envelope import Refusal
-from mintmark.api.omada.operation import Call, Operation, alone
+from mintmark.api.omada.operation import Call, Operation, alone, by_name
 from mintmark.api.omada.paging import make_grid
 from mintmark.store.records import SiteRecord
 
@@ -164,23 +163,15 @@ async def create_many(calls: Sequence[Call]) -> Sequence[object]:
 
 async def change_many(calls: Sequence[Call]) -> Sequence[object]:
     """Change sites, all or none."""
-    changes = {site_id: call.body.changes() for site_id, call in by_site(calls).items()}
+    changes = {site_id: call.body.changes() for site_id, call in by_name(calls, "siteId").items()}
     await change_sites(calls[0].administration, calls[0].tenant_id, changes)
     return [UNSET] * len(calls)
 
 
 async def remove_many(calls: Sequence[Call]) -> Sequence[object]:
     """Remove sites, all or none."""
-    await remove_sites(calls[0].administration, calls[0].tenant_id, by_site(calls))
+    await remove_sites(calls[0].administration, calls[0].tenant_id, by_name(calls, "siteId"))
     return [UNSET] * len(calls)
-
-
-def by_site(calls: Sequence[Call]) -> Mapping[str, Call]:
-    """Return calls by the site that each is about. Raises: Refusal: two are about the same, and so not done at once."""
-    named = {call.path["siteId"]: call for call in calls}
-    if len(named) < len(calls):
-        raise Refusal("action_failed")
-    return named
 
 
 async def copy_call(call: Call) -> object:

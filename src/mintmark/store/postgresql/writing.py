@@ -16,7 +16,6 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from mintmark.store.blocks import Block
 from mintmark.store.postgresql.connection import Link
 from mintmark.store.postgresql.listening import Listener
 from mintmark.store.postgresql.reading import BlockReader
@@ -110,12 +109,12 @@ class ServerBlock:
         self._listener = listener
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mintmark-block")
 
-    async def begin(self) -> Block:
+    async def begin(self) -> tuple[Transaction, BlockReader]:
         """Begin a transaction. Raises: DBAPIError (the turn is not to be had), StoreUnavailable."""
         self._connection = connection = await self._do(self._link.live)
         await self._do(partial(begin, connection, (REGISTRATIONS,)))
         transaction = Transaction(connection, self._do, partial(take_turns, connection))
-        return Block(transaction, BlockReader(connection, self._pool))
+        return transaction, BlockReader(connection, self._pool)
 
     async def commit(self) -> None:
         """End it. Raises: DBAPIError."""

@@ -91,6 +91,7 @@ def create_tenants() -> None:
         sa.ForeignKeyConstraint(["msp_id"], ["tenant.tenant_id"], name="fk_tenant_tenant"),
         sa.UniqueConstraint("identifier", name="uq_tenant_identifier"),
     )
+    op.create_index("ix_tenant_issuer", "tenant", ["issuer"])
     create_partial_index("uq_tenant_default", "tenant", ["is_default"], "is_default", unique=True)
     create_partial_index("uq_tenant_administrative", "tenant", ["is_administrative"], "is_administrative", unique=True)
     create_partial_index("ix_tenant_msp_id", "tenant", ["msp_id"], "msp_id IS NOT NULL")
