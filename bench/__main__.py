@@ -49,7 +49,7 @@ def prepare(rows: Sequence[Row], folder: Path) -> list[tuple[Result, Measure]]:
         try:
             measure = row.prepare(folder)
         except BrokenRowError as error:
-            result.failure = str(error)
+            result.failure, result.is_absent = str(error), row.is_peer
             measure = broken
         prepared.append((result, measure))
     return prepared
@@ -102,7 +102,7 @@ def report(results: Sequence[Result], run: dict[str, Any], file: Path | None) ->
     print("\n" + format_report(results, run))
     if file is not None:
         file.write_text(json.dumps(as_json(results, run), indent=2) + "\n")
-    return 1 if any(result.failure for result in results) else 0
+    return 1 if any(result.failure and not result.is_absent for result in results) else 0
 
 
 if __name__ == "__main__":
