@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,13 @@ def prepare(rows: Sequence[Row], folder: Path) -> list[tuple[Result, Measure]]:
     """Make the rows ready; one that cannot be gets its failure and a measure that is never called."""
     prepared: list[tuple[Result, Measure]] = []
     for row in rows:
-        progress(f"preparing {row.key} ...")
-        result = Result(row)
+        began, result = time.monotonic(), Result(row)
         try:
             measure = row.prepare(folder)
         except BrokenRowError as error:
             result.failure, result.is_absent = str(error), row.is_peer
             measure = broken
+        progress(f"prepared {row.key} in {time.monotonic() - began:.1f} s")
         prepared.append((result, measure))
     return prepared
 

@@ -21,10 +21,14 @@ WATCHED_S: Final = 2.0
 CROWD: Final = 20
 """Requests of one turn. Where there are fewer it is not by their number that it was long, and to shed helps nobody."""
 TOLD_EVERY_S: Final = 1.0
-LEAST_SHARE: Final = 0.2
-"""Of the requests. To shed one costs a third of an answer: where this is too much, to shed more would help nobody."""
-MOST_GROWTH: Final = 1.25
+SHED_COST: Final = 0.25
+"""Of a request that is shed, where one that is taken costs 1."""
+LEAST_SHARE: Final = 0.1
+"""Of the requests. Where this is too much it is shedding that takes the time, and to shed more would help nobody."""
+MOST_RISE: Final = 1.25
 """Of the share that is taken, from one turn to the next."""
+MOST_GROWTH: Final = 4.0
+"""Of a turn over the one before it, by its requests. Where it grew by more the process stood still."""
 
 log = structlog.get_logger()
 
@@ -42,7 +46,7 @@ class Shedding:
         self._share = 1.0
         self._credit = 0.0
         self._asked = 0
-        self._was_long = False
+        self._last_s = 0.0
         self._turn_began: float | None = None
         self._watch_until = 0.0
         self._shed = 0
@@ -68,18 +72,22 @@ class Shedding:
             self._turn_began, self._asked = None, 0
 
     def note_turn(self, length_s: float, requests: int = CROWD) -> None:
-        """Take a share in the next turn that would have made this one as long as it may be.
+        """Take such a share in the next turn that it becomes as long as it may be.
 
-        One long turn among short ones is none of the requests' doing: the process stood still.
+        One long turn after a short one is none of the requests' doing: the process stood still.
         """
-        is_crowded = requests >= CROWD
-        is_long = is_crowded and length_s > self._after_s
-        was_long, self._was_long = self._was_long, is_long
-        if not is_crowded:
+        last_s, self._last_s = self._last_s, length_s
+        if requests < CROWD:
             self._share = 1.0
-        elif was_long or not is_long:
-            change = self._after_s / max(length_s, self._after_s / MOST_GROWTH)
-            self._share = min(1.0, max(LEAST_SHARE, self._share * change))
+        elif length_s <= last_s * MOST_GROWTH:
+            # What comes during a turn makes the next one: it grows as this one did.
+            self._share = self._find_share(length_s * length_s / last_s)
+
+    def _find_share(self, expected_s: float) -> float:
+        """Return the share with which a turn is as long as it may be that would last so long with the present one."""
+        cost = self._share + (1.0 - self._share) * SHED_COST
+        share = (cost * self._after_s / expected_s - SHED_COST) / (1.0 - SHED_COST)
+        return max(LEAST_SHARE, min(1.0, self._share * MOST_RISE, share))
 
     async def watch(self) -> None:
         """Look, until cancelled, how late the event loop is."""

@@ -1,0 +1,174 @@
+"""Load above capacity: requests arrive at a fixed rate, whatever becomes of those before them.
+
+`python -m bench.overload`: a server of one worker on one processor, and the load on another, by oha. wrk cannot show
+this: its connections wait for an answer before they ask again. The time of an answer counts from the moment at which
+its request was due, so the wait for a connection is part of it. A small part of the requests has a new connection each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from bench.broken import BrokenRowError
+from bench.load import Server, run_wrk, wait_until_ready
+from bench.mintmark_server import make_server
+from bench.processes import run, running
+from bench.tools import find_oha, find_wrk
+
+KINDS: Final = {"es256": ("form=jwt", "alg=ES256"), "rs256": ("form=jwt", "alg=RS256"), "opaque": ("form=opaque",)}
+NEVER_S: Final = 60.0
+"""The greatest `shed_after_s` there is: no load here makes a request wait so long."""
+NEW_CONNECTIONS: Final = 0.02
+"""Of the requests."""
+ENDING_S: Final = 120
+HEADINGS: Final = (
+    "token",
+    "shed_after_s",
+    "offered, of capacity",
+    "offered a second",
+    "given a second",
+    "shed a second",
+    "no answer, %",
+    "given: p50 / p99, ms",
+    "given on new connections: p99, ms",
+    "shed: p99, ms",
+    "longest, ms",
+)
+
+
+class Answers(NamedTuple):
+    """What came of one load. Times are in milliseconds; 0 where nothing was answered so."""
+
+    seconds: float
+    given: int
+    shed: int
+    given_p50: float
+    given_p99: float
+    shed_p99: float
+    longest: float
+
+
+def serve_alone(server: Server, shed_after_s: float) -> Server:
+    """Return the server with one worker, on the first processor."""
+    commands = [["taskset", "-c", "0", *command, "--workers", "1"] for command in server.commands]
+    return replace(server, commands=commands, env={**server.env, "MINTMARK_SHED_AFTER_S": str(shed_after_s)})
+
+
+def measure_capacity(server: Server, seconds: int) -> float:
+    """Return the tokens a second of a server that sheds nothing, under a closed load."""
+    alone = serve_alone(server, NEVER_S)
+    with running(alone.commands, alone.env, alone.log) as children:
+        wait_until_ready(alone, children)
+        run_wrk(alone, find_wrk(), 1, seed=1)
+        figures = run_wrk(alone, find_wrk(), seconds, seed=2)
+    return float(figures["requests"] / figures["seconds"])
+
+
+def offer(server: Server, rate: float, connections: int, seconds: int) -> tuple[Answers, Answers]:
+    """Offer so many requests a second; return the answers on lasting connections, and those on new ones."""
+    with ThreadPoolExecutor() as both:
+        lasting = both.submit(ask, server, rate * (1 - NEW_CONNECTIONS), connections, seconds)
+        new = both.submit(ask, server, rate * NEW_CONNECTIONS, connections, seconds, "--disable-keepalive")
+        return lasting.result(), new.result()
+
+
+def ask(server: Server, rate: float, connections: int, seconds: int, *options: str) -> Answers:
+    """Run oha on the second processor, and return what it saw. Raises: BrokenRowError."""
+    command = ["taskset", "-c", "1", find_oha(), "-m", "POST", "-T", "application/x-www-form-urlencoded"]
+    load = ["-q", f"{rate:.0f}", "-c", str(connections), "-z", f"{seconds}s", "-w", "--latency-correction"]
+    report = ["--no-tui", "--output-format", "json", "--stats-success-breakdown", "--worker-threads", "1"]
+    output = run(
+        [*command, *load, *report, *options, "-d", server.body(), server.url], {}, timeout_s=seconds + ENDING_S
+    )
+    return read_answers(json.loads(output))
+
+
+def read_answers(figures: dict[str, Any]) -> Answers:
+    """Read oha's report. Raises: BrokenRowError for an answer that is neither a token nor a refusal for load."""
+    codes = dict(figures["statusCodeDistribution"])
+    given, shed = codes.pop("200", 0), codes.pop("503", 0)
+    if codes:
+        raise BrokenRowError(f"answers of other kinds: {codes}")
+    times, refusals = figures["latencyPercentilesSuccessful"], figures["latencyPercentilesNotSuccessful"]
+    summary = figures["summary"]
+    milliseconds = (1000 * (one or 0) for one in (times["p50"], times["p99"], refusals["p99"], summary["slowest"]))
+    return Answers(summary["total"], given, shed, *milliseconds)
+
+
+def line(kind: str, shed_after_s: float, part: float, rate: float, both: tuple[Answers, Answers]) -> str:
+    """Write what came of one load as a line of the table."""
+    lasting, new = both
+    given, shed = (sum(counts) / lasting.seconds for counts in zip(lasting[1:3], new[1:3], strict=True))
+    cells = (
+        kind,
+        "never" if shed_after_s == NEVER_S else f"{shed_after_s:g}",
+        f"{part:g}",
+        f"{rate:,.0f}",
+        f"{given:,.0f}",
+        f"{shed:,.0f}",
+        f"{max(0.0, 100 * (1 - (given + shed) / rate)):.0f}",
+        f"{lasting.given_p50:,.1f} / {lasting.given_p99:,.0f}",
+        f"{new.given_p99:,.0f}",
+        f"{max(lasting.shed_p99, new.shed_p99):,.0f}" if shed else "",
+        f"{max(lasting.longest, new.longest):,.0f}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def lines(folder: Path, options: argparse.Namespace) -> Iterator[str]:
+    """Offer each part of the capacity to a server of each setting."""
+    for kind in options.kinds:
+        server = make_server(folder, settings=KINDS[kind])
+        capacity = measure_capacity(server, options.seconds)
+        for shed_after_s in options.shed_after:
+            alone = serve_alone(server, shed_after_s)
+            with running(alone.commands, alone.env, alone.log) as children:
+                wait_until_ready(alone, children)
+                for part in options.offered:
+                    rate = part * capacity
+                    both = offer(alone, rate, options.connections, options.seconds)
+                    yield line(kind, shed_after_s, part, rate, both)
+
+
+def read_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.overload")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["es256", "opaque"])
+    parser.add_argument("--offered", type=float, nargs="+", default=[0.5, 0.8, 1, 1.5, 2, 3], help="of the capacity")
+    parser.add_argument(
+        "--shed-after", type=float, nargs="+", default=[0.05, 0.1, 0.25, 0.5, NEVER_S], help=f"{NEVER_S:g}: never"
+    )
+    parser.add_argument("--connections", type=int, default=4000, help="that last, and as many that do not")
+    parser.add_argument("--seconds", type=int, default=5, help="of each load, default 5")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Print the table."""
+    options = read_options(sys.argv[1:])
+    if len(os.sched_getaffinity(0)) < 2:
+        raise BrokenRowError("the load needs a processor of its own")
+    # Each connection is an open file, of the generator and of the server.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    print(f"| {' | '.join(HEADINGS)} |\n|{'---|' * len(HEADINGS)}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="mintmark-bench-", dir="/var/tmp") as folder:
+        for text in lines(Path(folder), options):
+            print(text, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BrokenRowError as error:
+        sys.exit(str(error))
