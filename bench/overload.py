@@ -43,6 +43,7 @@ HEADINGS: Final = (
     "given on new connections: p99, ms",
     "shed: p99, ms",
     "longest, ms",
+    "the generator's processor, %",
 )
 
 
@@ -74,12 +75,28 @@ def measure_capacity(server: Server, seconds: int) -> float:
     return float(figures["requests"] / figures["seconds"])
 
 
-def offer(server: Server, rate: float, connections: int, seconds: int) -> tuple[Answers, Answers]:
-    """Offer so many requests a second; return the answers on lasting connections, and those on new ones."""
+class Offered(NamedTuple):
+    """The answers on lasting connections, and those on new ones; and how busy the generator was, 1 a processor."""
+
+    lasting: Answers
+    new: Answers
+    busy: float
+
+
+def generator_s() -> float:
+    """Return the seconds of processor time of the children that have ended: the server has not."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def offer(server: Server, rate: float, connections: int, seconds: int) -> Offered:
+    """Offer so many requests a second."""
+    before_s = generator_s()
     with ThreadPoolExecutor() as both:
         lasting = both.submit(ask, server, rate * (1 - NEW_CONNECTIONS), connections, seconds)
         new = both.submit(ask, server, rate * NEW_CONNECTIONS, connections, seconds, "--disable-keepalive")
-        return lasting.result(), new.result()
+        answers = lasting.result(), new.result()
+    return Offered(*answers, (generator_s() - before_s) / answers[0].seconds)
 
 
 def ask(server: Server, rate: float, connections: int, seconds: int, *options: str) -> Answers:
@@ -105,9 +122,9 @@ def read_answers(figures: dict[str, Any]) -> Answers:
     return Answers(summary["total"], given, shed, *milliseconds)
 
 
-def line(kind: str, shed_after_s: float, part: float, rate: float, both: tuple[Answers, Answers]) -> str:
+def line(kind: str, shed_after_s: float, part: float, rate: float, offered: Offered) -> str:
     """Write what came of one load as a line of the table."""
-    lasting, new = both
+    lasting, new, busy = offered
     given, shed = (sum(counts) / lasting.seconds for counts in zip(lasting[1:3], new[1:3], strict=True))
     cells = (
         kind,
@@ -121,6 +138,7 @@ def line(kind: str, shed_after_s: float, part: float, rate: float, both: tuple[A
         f"{new.given_p99:,.0f}",
         f"{max(lasting.shed_p99, new.shed_p99):,.0f}" if shed else "",
         f"{max(lasting.longest, new.longest):,.0f}",
+        f"{100 * busy:.0f}",
     )
     return f"| {' | '.join(cells)} |"
 
@@ -136,8 +154,8 @@ def lines(folder: Path, options: argparse.Namespace) -> Iterator[str]:
                 wait_until_ready(alone, children)
                 for part in options.offered:
                     rate = part * capacity
-                    both = offer(alone, rate, options.connections, options.seconds)
-                    yield line(kind, shed_after_s, part, rate, both)
+                    offered = offer(alone, rate, options.connections, options.seconds)
+                    yield line(kind, shed_after_s, part, rate, offered)
 
 
 def read_options(arguments: Sequence[str]) -> argparse.Namespace:
