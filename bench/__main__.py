@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.broken import BrokenRowError
 from bench.load import Measure, Measured
-from bench.machine import describe_machine
+from bench.machine import describe_machine, versions
 from bench.results import Result, as_json
 from bench.rows import Row, choose_rows
 from bench.table import format_report
@@ -94,6 +94,8 @@ def main(arguments: Sequence[str]) -> int:
         machine = describe_machine(Path(name))
         prepared = prepare(rows, Path(name))
         measure_rounds(prepared, options.rounds, options.seconds)
+    # By now all that takes part has been fetched.
+    machine["versions"] = versions()
     results = [result for result, _ in prepared]
     return report(results, {"rounds": options.rounds, "seconds": options.seconds, "machine": machine}, options.json)
 

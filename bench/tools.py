@@ -73,6 +73,11 @@ def unpack_glewlwyd() -> Path:
     return root
 
 
+def glewlwyd_version() -> str:
+    """Return the version of the package that was unpacked."""
+    return next((file.name.split("_")[1] for file in (CACHE / "glewlwyd").glob("glewlwyd_*.deb")), "not unpacked")
+
+
 @cache
 def build_hydra() -> Path:
     """Return the path of Ory Hydra, built from its Go module where it is missing."""
