@@ -4,24 +4,25 @@
 this: its connections wait for an answer before they ask again. The time of an answer counts from the moment at which
 its request was due, so the wait for a connection is part of it. A small part of the requests has a new connection each.
 
-The connections that last are opened by the first requests of each load, which is part of what is measured. They bound
-what can wait in the server at once: where it answers 8,000 a second, 2,000 of them make it late by 0.25 s at most, and
-what is offered beyond that waits in the generator.
+The connections that last are opened by the first requests, which are not counted. They bound what can wait in the
+server at once: where it answers 8,000 a second, 2,000 of them make it late by 0.25 s at most, and what is offered
+beyond that waits in the generator.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bench.broken import BrokenRowError
 from bench.load import Server, run_wrk, wait_until_ready
@@ -34,6 +35,7 @@ NEVER_S: Final = 60.0
 """The greatest `shed_after_s` there is: no load here makes a request wait so long."""
 NEW_CONNECTIONS: Final = 0.02
 """Of the requests."""
+WARMING_S: Final = 2
 ENDING_S: Final = 120
 HEADINGS: Final = (
     "token",
@@ -51,16 +53,32 @@ HEADINGS: Final = (
 )
 
 
-class Answers(NamedTuple):
-    """What came of one load. Times are in milliseconds; 0 where nothing was answered so."""
+class Load(NamedTuple):
+    """What is offered to a server of what setting."""
 
-    seconds: float
-    given: int
-    shed: int
-    given_p50: float
-    given_p99: float
-    shed_p99: float
-    longest: float
+    kind: str
+    shed_after_s: float
+    part: float
+    """Of the capacity."""
+    rate: float
+    """Requests a second."""
+    connections: int
+    seconds: int
+
+
+class Answers(NamedTuple):
+    """How long the answers of one load took, in ms, in order: those with a token, and those that told to come again."""
+
+    given: list[float]
+    shed: list[float]
+
+
+class Offered(NamedTuple):
+    """The answers on lasting connections, and those on new ones; and how busy the generator was, 1 a processor."""
+
+    lasting: Answers
+    new: Answers
+    busy: float
 
 
 def serve_alone(server: Server, shed_after_s: float) -> Server:
@@ -79,69 +97,69 @@ def measure_capacity(server: Server, seconds: int) -> float:
     return float(figures["requests"] / figures["seconds"])
 
 
-class Offered(NamedTuple):
-    """The answers on lasting connections, and those on new ones; and how busy the generator was, 1 a processor."""
-
-    lasting: Answers
-    new: Answers
-    busy: float
-
-
 def generator_s() -> float:
     """Return the seconds of processor time of the children that have ended: the server has not."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def offer(server: Server, rate: float, connections: int, seconds: int) -> Offered:
-    """Offer so many requests a second."""
+def offer(server: Server, load: Load) -> Offered:
+    """Offer a load, most of it on connections that last."""
     before_s = generator_s()
     with ThreadPoolExecutor() as both:
-        lasting = both.submit(ask, server, rate * (1 - NEW_CONNECTIONS), connections, seconds)
-        new = both.submit(ask, server, rate * NEW_CONNECTIONS, connections, seconds, "--disable-keepalive")
+        lasting = both.submit(ask, server, load._replace(rate=load.rate * (1 - NEW_CONNECTIONS)))
+        new = both.submit(ask, server, load._replace(rate=load.rate * NEW_CONNECTIONS), "--disable-keepalive")
         answers = lasting.result(), new.result()
-    return Offered(*answers, (generator_s() - before_s) / answers[0].seconds)
+    return Offered(*answers, (generator_s() - before_s) / (WARMING_S + load.seconds))
 
 
-def ask(server: Server, rate: float, connections: int, seconds: int, *options: str) -> Answers:
+def ask(server: Server, load: Load, *options: str) -> Answers:
     """Run oha on the second processor, and return what it saw. Raises: BrokenRowError."""
+    file = server.log.with_name(f"answers{''.join(options)}.db")
+    file.unlink(missing_ok=True)
     command = ["taskset", "-c", "1", find_oha(), "-m", "POST", "-T", "application/x-www-form-urlencoded"]
-    load = ["-q", f"{rate:.0f}", "-c", str(connections), "-z", f"{seconds}s", "-w", "--latency-correction"]
-    report = ["--no-tui", "--output-format", "json", "--stats-success-breakdown", "--worker-threads", "1"]
-    output = run(
-        [*command, *load, *report, *options, "-d", server.body(), server.url], {}, timeout_s=seconds + ENDING_S
-    )
-    return read_answers(json.loads(output))
+    length = ["-q", f"{load.rate:.0f}", "-c", str(load.connections), "-z", f"{WARMING_S + load.seconds}s", "-w"]
+    report = ["--no-tui", "--output-format", "quiet", "--db-url", file, "--worker-threads", "1"]
+    asked = ["--latency-correction", *options, "-d", server.body(), server.url]
+    run([*command, *length, *report, *asked], {}, timeout_s=load.seconds + ENDING_S)
+    return read_answers(file)
 
 
-def read_answers(figures: dict[str, Any]) -> Answers:
-    """Read oha's report. Raises: BrokenRowError for an answer that is neither a token nor a refusal for load."""
-    codes = dict(figures["statusCodeDistribution"])
-    given, shed = codes.pop("200", 0), codes.pop("503", 0)
-    if codes:
-        raise BrokenRowError(f"answers of other kinds: {codes}")
-    times, refusals = figures["latencyPercentilesSuccessful"], figures["latencyPercentilesNotSuccessful"]
-    summary = figures["summary"]
-    milliseconds = (1000 * (one or 0) for one in (times["p50"], times["p99"], refusals["p99"], summary["slowest"]))
-    return Answers(summary["total"], given, shed, *milliseconds)
+def read_answers(file: Path) -> Answers:
+    """Read what oha wrote down. Raises: BrokenRowError for an answer that is neither a token nor a refusal for load."""
+    with closing(sqlite3.connect(file)) as connection:
+        found = connection.execute(
+            "SELECT status, duration * 1000 FROM oha WHERE start_latency_correction >= ? ORDER BY duration",
+            (WARMING_S,),
+        ).fetchall()
+    if others := {status for status, _ in found} - {200, 503}:
+        raise BrokenRowError(f"answers of other kinds: {others}")
+    given, shed = ([took for status, took in found if status == wanted] for wanted in (200, 503))
+    return Answers(given, shed)
 
 
-def line(kind: str, shed_after_s: float, part: float, rate: float, offered: Offered) -> str:
+def percentile(times: Sequence[float], part: float) -> str:
+    """Write what a part of some times in order do not exceed."""
+    return f"{times[min(len(times) - 1, int(len(times) * part))]:,.0f}" if times else ""
+
+
+def line(load: Load, offered: Offered) -> str:
     """Write what came of one load as a line of the table."""
     lasting, new, busy = offered
-    given, shed = (sum(counts) / lasting.seconds for counts in zip(lasting[1:3], new[1:3], strict=True))
+    given, shed = ((len(one) + len(other)) / load.seconds for one, other in zip(lasting, new, strict=True))
+    refused = sorted(lasting.shed + new.shed)
     cells = (
-        kind,
-        "never" if shed_after_s == NEVER_S else f"{shed_after_s:g}",
-        f"{part:g}",
-        f"{rate:,.0f}",
+        load.kind,
+        "never" if load.shed_after_s == NEVER_S else f"{load.shed_after_s:g}",
+        f"{load.part:g}",
+        f"{load.rate:,.0f}",
         f"{given:,.0f}",
         f"{shed:,.0f}",
-        f"{max(0.0, 100 * (1 - (given + shed) / rate)):.0f}",
-        f"{lasting.given_p50:,.1f} / {lasting.given_p99:,.0f}",
-        f"{new.given_p99:,.0f}",
-        f"{max(lasting.shed_p99, new.shed_p99):,.0f}" if shed else "",
-        f"{max(lasting.longest, new.longest):,.0f}",
+        f"{max(0.0, 100 * (1 - (given + shed) / load.rate)):.0f}",
+        f"{percentile(lasting.given, 0.5)} / {percentile(lasting.given, 0.99)}",
+        percentile(new.given, 0.99),
+        percentile(refused, 0.99),
+        percentile(sorted(lasting.given + new.given + refused), 1),
         f"{100 * busy:.0f}",
     )
     return f"| {' | '.join(cells)} |"
@@ -157,9 +175,8 @@ def lines(folder: Path, options: argparse.Namespace) -> Iterator[str]:
             with running(alone.commands, alone.env, alone.log) as children:
                 wait_until_ready(alone, children)
                 for part in options.offered:
-                    rate = part * capacity
-                    offered = offer(alone, rate, options.connections, options.seconds)
-                    yield line(kind, shed_after_s, part, rate, offered)
+                    load = Load(kind, shed_after_s, part, part * capacity, options.connections, options.seconds)
+                    yield line(load, offer(alone, load))
 
 
 def read_options(arguments: Sequence[str]) -> argparse.Namespace:
