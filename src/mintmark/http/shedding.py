@@ -4,11 +4,15 @@ Requests wait unseen, in the sockets: the event loop takes all that are there in
 the other. How long a turn takes is how long its last request waits. So where turns get long, as many are shed as make
 them short again: here and there in a turn, for those who ask most often stand first in it. Nothing is measured while
 turns are short.
+
+A turn may go on for seconds, with new requests in it: libuv reads on as long as 1024 sockets at once have something. No
+timer comes up meanwhile, so it is the requests that look at the clock.
 """
 
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from time import monotonic
 from typing import Final
 
@@ -28,7 +32,7 @@ LEAST_SHARE: Final = 0.05
 MOST_RISE: Final = 1.25
 """Of the share that is taken, from one turn to the next."""
 MOST_GROWTH: Final = 4.0
-"""Of a turn over the one before it, by its requests. Where it grew by more the process stood still."""
+"""Of a turn over the one before it. Where it was more, nothing is foretold from it."""
 
 log = structlog.get_logger()
 
@@ -41,23 +45,30 @@ class Shedding:
     """
 
     def __init__(self, after_s: float) -> None:
-        self.is_watching = False
+        self.watch_from = inf
+        """On the clock of `monotonic`: whether a request that begins later is shed is to be asked."""
         self._after_s = after_s
         self._share = 1.0
         self._credit = 0.0
         self._asked = 0
         self._last_s = 0.0
+        self._was_long = False
         self._turn_began: float | None = None
+        self._judged_at = 0.0
         self._watch_until = 0.0
         self._shed = 0
         self._told_at = 0.0
 
     def is_shed(self) -> bool:
-        """Tell whether a request is not to be taken; it is counted then. To be asked of each while `is_watching`."""
+        """Tell whether a request is not to be taken; it is counted then. To be asked of each after `watch_from`."""
+        now = monotonic()
         if self._turn_began is None:
-            self._turn_began = monotonic()
+            self._turn_began = self._judged_at = now
             # What is called soon is called when all that this turn found has been answered.
             asyncio.get_running_loop().call_soon(self._end_turn)
+        elif now - self._judged_at > self._after_s:
+            self._judged_at = now
+            self.note_turn(now - self._turn_began, self._asked)
         self._asked += 1
         self._credit += self._share
         if self._credit >= 1.0:
@@ -74,14 +85,19 @@ class Shedding:
     def note_turn(self, length_s: float, requests: int = CROWD) -> None:
         """Take such a share in the next turn that it becomes as long as it may be.
 
-        One long turn after a short one is none of the requests' doing: the process stood still.
+        One long turn alone is none of the requests' doing: the process stood still.
         """
-        last_s, self._last_s = self._last_s, length_s
         if requests < CROWD:
-            self._share = 1.0
-        elif 0.0 < length_s <= last_s * MOST_GROWTH:
-            # What comes during a turn makes the next one: it grows as this one did.
-            self._share = self._find_share(length_s * length_s / last_s)
+            # Not at once: what comes in lumps has such turns between long ones.
+            self._share = min(1.0, self._share * MOST_RISE)
+            return
+        last_s, self._last_s = self._last_s, length_s
+        if length_s > self._after_s and not self._was_long:
+            self._was_long = True
+        elif length_s > 0.0:
+            # What comes during a turn makes the next one: it grows as this one did, but not by leaps.
+            growth = length_s / last_s if length_s < last_s * MOST_GROWTH else 1.0
+            self._share = self._find_share(length_s * growth)
 
     def _find_share(self, expected_s: float) -> float:
         """Return the share with which a turn is as long as it may be that would last so long with the present one."""
@@ -104,4 +120,7 @@ class Shedding:
         """Take note of how late the loop was: a turn was so long, or longer."""
         if late_s > self._after_s / 2:
             self._watch_until = now + WATCHED_S
-        self.is_watching = now < self._watch_until or self._share < 1.0
+        is_watching = now < self._watch_until or self._share < 1.0
+        self._was_long = self._was_long and is_watching
+        # Where it does not watch: should the next look be late, the requests find out by themselves.
+        self.watch_from = 0.0 if is_watching else now + LOOK_S + self._after_s / 2

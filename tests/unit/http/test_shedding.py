@@ -8,8 +8,9 @@ import pytest
 
 from mintmark.http.shedding import CROWD, LEAST_SHARE, SHED_COST, WATCHED_S, Shedding
 
-AFTER_S = 0.1
-A_SECOND = 10_000
+AFTER_S = 100.0
+"""So long that no test's own turns are long."""
+A_SECOND = 10
 """Requests that are taken, of nothing else."""
 
 
@@ -20,7 +21,7 @@ def count_taken(shedding: Shedding, requests: int = 1000) -> int:
 async def test_where_turns_are_short_nobody_is_shed():
     shedding = Shedding(AFTER_S)
     shedding.note_lateness(now=100.0, late_s=AFTER_S / 4)
-    assert not shedding.is_watching
+    assert shedding.watch_from > 100.0
     shedding.note_turn(AFTER_S / 4)
     assert count_taken(shedding) == 1000
 
@@ -28,7 +29,7 @@ async def test_where_turns_are_short_nobody_is_shed():
 async def test_as_many_are_shed_as_make_a_turn_short_again_what_it_costs_to_shed_them_counted():
     shedding = Shedding(AFTER_S)
     shedding.note_lateness(now=100.0, late_s=2 * AFTER_S)
-    assert shedding.is_watching
+    assert shedding.watch_from < 100.0
     # Of one alone nothing follows: the process may have stood still.
     shedding.note_turn(2 * AFTER_S)
     assert count_taken(shedding) == 1000
@@ -73,7 +74,7 @@ async def test_when_turns_are_short_again_all_are_taken_again():
         shedding.note_turn(AFTER_S / 10)
     assert count_taken(shedding) == 1000
     shedding.note_lateness(now=100.0 + WATCHED_S + 1, late_s=0.0)
-    assert not shedding.is_watching
+    assert shedding.watch_from > 100.0
 
 
 @pytest.mark.parametrize("load", [1.5, 2.0, 2.5])
@@ -98,14 +99,42 @@ async def test_a_slow_turn_of_few_requests_sheds_nobody():
     for _ in range(2):
         shedding.note_turn(10 * AFTER_S, CROWD)
     assert count_taken(shedding) < 1000
-    shedding.note_turn(10 * AFTER_S, 1)
+    for _ in range(20):
+        shedding.note_turn(10 * AFTER_S, 1)
     assert count_taken(shedding) == 1000
+
+
+async def test_long_turns_are_known_though_there_are_short_ones_between_them():
+    shedding = Shedding(AFTER_S)
+    for _ in range(5):
+        shedding.note_turn(AFTER_S / 10, 1)
+        shedding.note_turn(AFTER_S / 10)
+        shedding.note_turn(5 * AFTER_S)
+    assert count_taken(shedding) < 500
+
+
+async def test_one_long_turn_in_a_while_sheds_nobody():
+    shedding = Shedding(AFTER_S)
+    for now in (100.0, 200.0):
+        shedding.note_lateness(now=now, late_s=5 * AFTER_S)
+        shedding.note_turn(5 * AFTER_S)
+        assert count_taken(shedding) == 1000
+        shedding.note_lateness(now=now + WATCHED_S + 1, late_s=0.0)
 
 
 async def test_the_requests_of_a_turn_are_counted_anew_in_each():
     shedding = Shedding(1e-9)
-    for _ in range(3):
-        count_taken(shedding, CROWD - 1)
+    for _ in range(4):
+        assert count_taken(shedding, CROWD - 1) == CROWD - 1
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-    assert count_taken(shedding) == 1000
+
+
+async def test_a_turn_that_does_not_end_is_judged_while_it_lasts():
+    assert count_taken(Shedding(1e-9)) < 500
+
+
+async def test_where_no_look_comes_in_time_the_requests_are_asked_about():
+    shedding = Shedding(AFTER_S)
+    shedding.note_lateness(now=100.0, late_s=0.0)
+    assert 100.0 < shedding.watch_from < 100.0 + AFTER_S
