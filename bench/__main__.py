@@ -7,13 +7,14 @@ import json
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.broken import BrokenRowError
 from bench.load import Measure, Measured
-from bench.machine import describe_machine
+from bench.machine import describe_machine, versions
 from bench.results import Result, as_json
 from bench.rows import Row, choose_rows
 from bench.table import format_report
@@ -44,13 +45,13 @@ def prepare(rows: Sequence[Row], folder: Path) -> list[tuple[Result, Measure]]:
     """Make the rows ready; one that cannot be gets its failure and a measure that is never called."""
     prepared: list[tuple[Result, Measure]] = []
     for row in rows:
-        progress(f"preparing {row.key} ...")
-        result = Result(row)
+        began, result = time.monotonic(), Result(row)
         try:
             measure = row.prepare(folder)
         except BrokenRowError as error:
-            result.failure = str(error)
+            result.failure, result.is_absent = str(error), row.is_peer
             measure = broken
+        progress(f"prepared {row.key} in {time.monotonic() - began:.1f} s")
         prepared.append((result, measure))
     return prepared
 
@@ -93,6 +94,8 @@ def main(arguments: Sequence[str]) -> int:
         machine = describe_machine(Path(name))
         prepared = prepare(rows, Path(name))
         measure_rounds(prepared, options.rounds, options.seconds)
+    # By now all that takes part has been fetched.
+    machine["versions"] = versions()
     results = [result for result, _ in prepared]
     return report(results, {"rounds": options.rounds, "seconds": options.seconds, "machine": machine}, options.json)
 
@@ -102,7 +105,7 @@ def report(results: Sequence[Result], run: dict[str, Any], file: Path | None) ->
     print("\n" + format_report(results, run))
     if file is not None:
         file.write_text(json.dumps(as_json(results, run), indent=2) + "\n")
-    return 1 if any(result.failure for result in results) else 0
+    return 1 if any(result.failure and not result.is_absent for result in results) else 0
 
 
 if __name__ == "__main__":

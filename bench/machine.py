@@ -14,7 +14,7 @@ from typing import Any, Final
 from cryptography.hazmat.backends.openssl import backend
 
 from bench.broken import BrokenRowError
-from bench.tools import NODE_PEER, find_node, node_version
+from bench.tools import NODE_PEER, find_node, glewlwyd_version, node_version
 
 PACKAGES: Final = ("mintmark", "uvicorn", "uvloop", "httptools", "cryptography")
 PEER_NODE_AT_LEAST: Final = 22
@@ -28,7 +28,6 @@ def describe_machine(folder: Path) -> dict[str, Any]:
         "cpus": len(os.sched_getaffinity(0)),
         "load_average": round(os.getloadavg()[0], 2),
         "database_file_system": file_system(folder),
-        "versions": versions(),
     }
 
 
@@ -55,7 +54,7 @@ def versions() -> dict[str, str]:
         "wrk": wrk_version(),
         "kernel": platform.release(),
     }
-    return found | {"node": describe_node(), "oidc-provider": peer_version()}
+    return found | {"node": describe_node(), "oidc-provider": peer_version(), "glewlwyd": glewlwyd_version()}
 
 
 def package_version(name: str) -> str:

@@ -28,6 +28,8 @@ class Result:
     rates: dict[int, float] = field(default_factory=dict)
     halves: list[HalfLoad] = field(default_factory=list)
     failure: str | None = None
+    is_absent: bool = False
+    """A peer that could not be made ready here, which is no fault of Mintmark's."""
 
 
 def spread(figures: Sequence[float]) -> Spread | None:

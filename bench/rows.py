@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from bench import bare_server, introspection, mintmark_server, node_peer, signing_limit
+from bench import bare_server, glewlwyd_peer, hydra_peer, introspection, mintmark_server, node_peer, signing_limit
 from bench.load import WORKERS, Measure
 from bench.tokens import Expected
 
@@ -41,6 +41,8 @@ class Row:
     store: str = "none"
     is_slow: bool = False
     """It takes minutes to make ready: measured only where it is named."""
+    is_peer: bool = False
+    """Somebody else's server: where it cannot be had the row says why, and nothing has failed."""
 
 
 def limit(alg: str) -> Row:
@@ -102,16 +104,34 @@ def introspecting(key: str, rows: int, *compared: Comparison, nodes: int = 0, is
     )
 
 
-def peer(alg: str | None) -> Row:
-    """Return a row of node-oidc-provider."""
+def peer(name: str, prepare: Callable[..., Measure], alg: str | None, *, written: str, store: str) -> Row:
+    """Return a row of somebody else's server."""
+    kind = alg.lower() if alg else "opaque"
     return Row(
-        f"node-{alg.lower()}" if alg else "node-opaque",
+        f"{name}-{kind}",
         f"new {alg} JWT" if alg else "new opaque",
-        partial(node_peer.prepare, alg=alg),
-        (Comparison("bare"),),
-        written="0" if alg else "1, in memory",
-        store="memory, not durable",
+        partial(prepare, alg=alg),
+        (Comparison("bare"),) if name == "node" else (Comparison(kind),),
+        written=written,
+        store=store,
+        is_peer=True,
     )
+
+
+def node(alg: str | None) -> Row:
+    """Return a row of node-oidc-provider."""
+    written = "0" if alg else "1, in memory"
+    return peer("node", node_peer.prepare, alg, written=written, store="memory, not durable")
+
+
+def glewlwyd(alg: str) -> Row:
+    """Return a row of glewlwyd."""
+    return peer("glewlwyd", glewlwyd_peer.prepare, alg, written="3", store="SQLite (WAL), 1 process of threads")
+
+
+def hydra(alg: str | None) -> Row:
+    """Return a row of Ory Hydra."""
+    return peer("hydra", hydra_peer.prepare, alg, written="1", store="SQLite, 1 process of threads")
 
 
 ROWS: Final = (
@@ -152,9 +172,13 @@ ROWS: Final = (
     minting("pg-opaque-2", None, Comparison("pg-opaque"), nodes=2),
     introspecting("pg-introspect-1m", 1_000_000, Comparison("introspect-1m"), nodes=1),
     introspecting("pg-introspect-10m", 10_000_000, Comparison("pg-introspect-1m", 0.90), nodes=1, is_slow=True),
-    peer("RS256"),
-    peer("ES256"),
-    peer(None),
+    node("RS256"),
+    node("ES256"),
+    node(None),
+    glewlwyd("RS256"),
+    glewlwyd("ES256"),
+    hydra("RS256"),
+    hydra(None),
 )
 
 

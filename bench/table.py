@@ -21,17 +21,14 @@ def format_report(results: Sequence[Result], run: dict[str, Any]) -> str:
     by_key = {result.row.key: result for result in results}
     figures = [line for result in results for line in figure_lines(result, by_key)]
     facts = [(r.row.key, r.row.token, r.row.written, r.row.clients, r.row.store) for r in results]
-    failures = [f"{result.row.key} FAILED: {result.failure}" for result in results if result.failure]
+    failures = [f"{result.row.key} {show_rate(result)}: {result.failure}" for result in results if result.failure]
     parts = [format_table(HEADINGS, figures), format_table(FACTS, facts), caption(run), "\n".join(failures)]
     return "\n\n".join(part for part in parts if part)
 
 
 def figure_lines(result: Result, by_key: dict[str, Result]) -> Iterator[tuple[str, ...]]:
     """Give a row's lines: one for each of its comparisons, and one where it has none."""
-    name, rate = (
-        result.row.key,
-        "FAILED" if result.failure else show(spread(list(result.rates.values())), ",.0f"),
-    )
+    name, rate = result.row.key, show_rate(result)
     times = "" if result.failure else show_times(result.halves)
     for comparison in result.row.compared:
         found = ratio(result, by_key.get(comparison.to))
@@ -47,6 +44,13 @@ def figure_lines(result: Result, by_key: dict[str, Result]) -> Iterator[tuple[st
         name = rate = times = ""
     if not result.row.compared:
         yield name, rate, times, "", "", "", ""
+
+
+def show_rate(result: Result) -> str:
+    """Write a row's rate, or that it has none."""
+    if result.failure:
+        return "ABSENT" if result.is_absent else "FAILED"
+    return show(spread(list(result.rates.values())), ",.0f")
 
 
 def show_times(halves: Sequence[HalfLoad]) -> str:

@@ -136,17 +136,19 @@ async def test_who_sends_slowly_gets_nothing_that_was_known_when_it_began(applic
 async def test_who_is_shed_is_told_so_in_its_dialect_before_it_is_authenticated(
     own_deployment: Deployment, system: System
 ):
-    opened = await open_in_process(own_deployment.state_dir, Clock())
+    opened = await open_in_process(own_deployment.state_dir, Clock(), shed_after_s=60.0)
     shedding = opened.application._shedding
     shedding.note_lateness(now=1e9, late_s=60.0)
     for _ in range(5):
-        shedding.note_turn(60.0)
-    answers = [await opened.send(ask(system, client_secret="wrong")) for _ in range(5)]
+        shedding.note_turn(6000.0)
+    answers = [await opened.send(ask(system, client_secret="wrong")) for _ in range(30)]
     probes = [(await opened.send(Request("GET", path, {}))).status for path in ("/healthz", "/readyz")]
     figures = (await opened.application.observation.write_figures()).decode()
     await opened.application.close()
 
     shed = [one for one in answers if status_and_time(one) in {(503, "1"), (502, "1")}]
-    assert len(shed) == 4
+    assert len(shed) == 29
+    # An id of its own would double what the answer costs.
+    assert {one.header("x-correlation-id") for one in shed} == {None}
     assert probes == [200, 200]
-    assert [line for line in figures.splitlines() if 'reason="overloaded"' in line and line.endswith(" 4")]
+    assert [line for line in figures.splitlines() if 'reason="overloaded"' in line and line.endswith(" 29")]

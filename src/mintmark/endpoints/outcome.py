@@ -82,10 +82,12 @@ class Outcomes:
             correlation_id=error.correlation_id,
         )
 
-    def shed(self, headers: Mapping[bytes, bytes], route: Route) -> OAuthError:
-        """Count a request that came too late, and return what its caller is told. Not logged: there are too many."""
+    def shed(self, route: Route) -> OAuthError:
+        """Count a request that came too late, and return what its caller is told.
+
+        There are too many to log, so it gets no id either: one of its own would double what the answer costs.
+        """
         error = TemporarilyUnavailable("overloaded")
-        error.correlation_id = correlation_id_of(headers)
         self._count_end(error, route, route.tenant, "")
         return error
 

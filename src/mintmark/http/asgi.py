@@ -121,8 +121,8 @@ class AsgiApp:
             request = HttpRequest(scope["method"], scope["path"], scope["query_string"], headers, body, source)
             if began > self._present.known_until:
                 return self._refuse(TemporarilyUnavailable("temporarily_unavailable", OUT_OF_DATE), request, route)
-            if self._shedding.is_watching and self._shedding.is_shed():
-                return route.refuse(self._outcomes.shed(headers, route), headers)
+            if began > self._shedding.watch_from and self._shedding.is_shed():
+                return route.refuse(self._outcomes.shed(route), headers)
             return await self._endpoints[route.endpoint].handle(request, route)
         except OAuthError as error:
             request = HttpRequest(scope["method"], scope["path"], b"", headers, b"", peer_of(scope))
