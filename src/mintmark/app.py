@@ -38,7 +38,7 @@ from mintmark.http.router import Router
 from mintmark.http.shedding import Shedding
 from mintmark.metrics.board import Board
 from mintmark.observation import Observation, Watched
-from mintmark.protocol.errors import SettingsError, StoreError
+from mintmark.protocol.errors import SettingsError, StoreError, StoreUnavailable
 from mintmark.settings import Settings
 from mintmark.store.records import ClientRecord, TenantRecord
 from mintmark.tokens.keys import KeyRing
@@ -96,7 +96,7 @@ class Application:
         self.known_until = 0.0
         """Until when what is in memory may be used, on the clock of `time.monotonic`."""
         self._rests_until = 0.0
-        self._is_away = False
+        self._away_since: float | None = None
         self._losses = self._losses_known = 0
         """How often the database was away: it may be another when it is back, and count from less."""
         # The sealed head, if any, behind which the audit log does not go on; None: it does.
@@ -175,7 +175,7 @@ class Application:
 
     async def catch_up(self, now: float) -> None:
         """Take in what a sign told of, or what may have changed unseen, unless another has done so meanwhile."""
-        if self._is_away and (self._one_look.locked() or now < self._rests_until):
+        if self._away_since is not None and (self._one_look.locked() or now < self._rests_until):
             return
         async with self._one_look:
             if self.has_news(now):
@@ -187,16 +187,22 @@ class Application:
         try:
             await self._take_in(self._administration.store.deployment.look)
             self.known_until = began + self._settings.cache_max_age_s
-            self._is_away = False
+            self._note_back(began)
         except Exception as error:
-            self._is_away = True
             self._losses += 1
-            log.error("refresh_failed", error=repr(error))
+            if self._away_since is None:
+                self._away_since = began
+                log.error("refresh_failed", error=repr(error))
             if time.monotonic() > self.known_until:
                 # Nor does a request that began before then, and whose body was slow, use what is known no longer.
                 self.known_until = 0.0
         # Where changes come in a flood, at most half of the time goes into taking them in.
         self._rests_until = 2 * time.monotonic() - began
+
+    def _note_back(self, now: float) -> None:
+        if self._away_since is not None:
+            log.info("refresh_resumed", after_s=round(now - self._away_since, 1))
+            self._away_since = None
 
     async def refresh(self) -> None:
         """Take in what changed in the store since the last look. Raises: StoreError, SettingsError."""
@@ -304,6 +310,9 @@ class Application:
         try:
             if await self._administration.store.leadership.try_acquire():
                 await work()
+        except StoreUnavailable as error:
+            if self._away_since is None:  # else it has been told
+                log.error("upkeep_failed", work=work.__name__.strip("_"), error=str(error))
         except Exception as error:
             log.error("upkeep_failed", work=work.__name__.strip("_"), error=repr(error))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,8 +32,10 @@ def test_each_failed_request_is_a_line_that_says_what_is_away(database: Postgres
         assert server.send(ask(OMADA)).status == 200
         database.kill()
         statuses = {event: server.send(request).status for event, request in ASKED.items()}
+        time.sleep(0.5)  # in which it looks for changes several times
     assert set(statuses.values()) == {503}
     lines = server.log.splitlines()
+    assert len([line for line in lines if " refresh_failed " in line]) == 1
     for event in ASKED:
         told = [line for line in lines if f" {event} " in line]
         assert len(told) == 1
