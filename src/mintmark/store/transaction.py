@@ -21,7 +21,7 @@ from mintmark.store.faults import store_faults
 from mintmark.store.prepared import say
 from mintmark.store.records import TokenRecord
 from mintmark.store.revision import write_counted
-from mintmark.store.session import KEPT, REGISTRATIONS, Kept, Turn, kept_by
+from mintmark.store.session import KEPT, REGISTRATIONS, Kept, Turn
 
 Result = TypeVar("Result")
 
@@ -54,7 +54,9 @@ class Transaction:
         self._do = do
         self._take = take
         self._ends = time.monotonic() + MAX_HELD_S
-        connection.info[KEPT] = Kept()
+        # Held beside it: a connection that is lost gives none.
+        self._notes = connection.info
+        self._notes[KEPT] = Kept()
         self._parts = 0
         """Parts in hand, each within the one before."""
         self._begun = 0
@@ -66,8 +68,8 @@ class Transaction:
     @property
     def era_of_issuers(self) -> object:
         """Another after everything that may have changed a tenant or key."""
-        kept = kept_by(self.connection)
-        return self._undone, kept and kept.revisions and kept.revisions[1]
+        revisions = self._notes[KEPT].revisions
+        return self._undone, revisions and revisions[1]
 
     async def add(self, rows: Sequence[TokenRecord]) -> None:
         """Add tokens, all or none. Raises: AlreadyExists (a digest), StoreUnavailable."""
@@ -100,14 +102,14 @@ class Transaction:
         Raises: StoreUnavailable, and that the transaction is gone with it.
         """
         self._parts += 1
-        was = self.connection.info[KEPT]
+        was = self._notes[KEPT]
         try:
             yield
         except BaseException:
             self.era += 1
             self._undone += 1
             await self._end_part(f"ROLLBACK TO {PART}", f"RELEASE {PART}")
-            self.connection.info[KEPT] = was
+            self._notes[KEPT] = was
             raise
         await self._end_part(f"RELEASE {PART}")
 
@@ -127,7 +129,7 @@ class Transaction:
     def _run(self, work: Callable[[Connection], Result], turns: Sequence[Turn]) -> Result:
         with store_faults():
             savepoint = self._begin_work()
-            was = self.connection.info[KEPT]
+            was = self._notes[KEPT]
             try:
                 self._take(turns)
                 result = work(self.connection)
@@ -136,7 +138,7 @@ class Transaction:
                     say(self.connection, f"ROLLBACK TO {savepoint}")
                     if savepoint == WORK:
                         say(self.connection, f"RELEASE {WORK}")
-                self.connection.info[KEPT] = was
+                self._notes[KEPT] = was
                 raise
             if savepoint == WORK:
                 say(self.connection, f"RELEASE {WORK}")
