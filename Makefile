@@ -92,7 +92,7 @@ $(NODE)/node_modules/.installed: $(NODE)/package.json $(wildcard $(NODE)/package
 
 # What the tests run beside the program. As root they are installed here, all at once; without curl nothing begins.
 programs:
-	@missing=; for program in curl nginx haproxy faketime ip:iproute2 nft:nftables; do \
+	@missing=; for program in curl nginx haproxy pgbouncer faketime ip:iproute2 nft:nftables; do \
 		PATH="$$PATH:/usr/sbin" command -v "$${program%:*}" >/dev/null || missing="$$missing $${program#*:}"; done; \
 	[ -n "$$(command -v initdb || ls /usr/lib/postgresql/*/bin/initdb 2>/dev/null)" ] || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 from mintmark.http.listeners import refuse_newcomers, take_newcomers, wait_in_queue
 from mintmark.http.systemd import tell_systemd
 from tests.cli.running import Serving
+from tests.deploy.load import Outcome, over_tls, post
 from tests.endpoints.deployments import Deployment
 from tests.endpoints.servers import PATIENCE_S, Answer, Server, find_free_port, receive_all
 from tests.endpoints.systems import DEFAULT, ask
@@ -71,6 +75,52 @@ def test_requests_that_are_on_their_way_at_the_end_are_answered(own_deployment: 
             answer = receive_all(connection)
             assert answer.startswith(b"HTTP/1.1 200 ")
             assert b"\r\nconnection: close\r\n" in answer
+
+
+def test_over_tls_callers_on_kept_connections_lose_nothing_at_the_end(own_deployment: Deployment):
+    """They ask without a pause, before the end and through it, until no new connection is taken."""
+    with Server(own_deployment.state_dir, "--workers", "2", settings={"shutdown_delay_s": "0.5"}) as server:
+        connect = over_tls(server.tls_port, server.state_dir / "localhost.crt")
+        with ThreadPoolExecutor(4) as callers:
+            asking = [callers.submit(ask_until_refused, connect()) for _ in range(4)]
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+            outcomes = [one.result(PATIENCE_S) for one in asking]
+        assert server.process.wait(PATIENCE_S) == 0
+    assert [set(one) for one in outcomes] == [{200}] * 4
+    assert any(one[200] > 1 for one in outcomes)
+
+
+def ask_until_refused(connection: HTTPConnection) -> Counter[Outcome]:
+    """Return what became of the requests, without the last one, for which there was no connection."""
+    counted = Counter[Outcome]()
+    while "ConnectionRefusedError" not in str(outcome := post(connection)):
+        counted[outcome] += 1
+    return counted
+
+
+def test_over_tls_requests_that_are_on_their_way_at_the_end_are_answered(own_deployment: Deployment):
+    """Of one the handshake has not begun, of another no octet has come, of the third all but one."""
+    with Server(own_deployment.state_dir) as server, ExitStack() as opened:
+        context = ssl.create_default_context(cafile=server.state_dir / "localhost.crt")
+        bare = [
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.tls_port), PATIENCE_S)) for _ in range(3)
+        ]
+        secured = {
+            before: opened.enter_context(context.wrap_socket(one, server_hostname="localhost"))
+            for before, one in zip((0, len(OCTETS) - 1), bare[1:], strict=True)
+        }
+        for before, connection in secured.items():
+            connection.sendall(OCTETS[:before])
+        time.sleep(0.1)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        for before, connection in secured.items():
+            connection.sendall(OCTETS[before:])
+        late = opened.enter_context(context.wrap_socket(bare[0], server_hostname="localhost"))
+        late.sendall(OCTETS)
+        for connection in (*secured.values(), late):
+            assert receive_all(connection).startswith(b"HTTP/1.1 200 ")
 
 
 def test_connections_on_which_nothing_comes_do_not_delay_the_end(own_deployment: Deployment):

@@ -132,6 +132,15 @@ def check_role(case: Case, server: ServerFacts) -> Iterator[Finding]:
         yield Finding("ok", "role", "takes writes")
 
 
+def check_sessions(case: Case, server: ServerFacts) -> Iterator[Finding]:
+    """Bounds, locks and notices are of a session, which no other connection may get."""
+    if server.keeps_sessions:
+        yield Finding("ok", "sessions", "each connection keeps its own")
+    else:
+        mend = "set pool_mode = session for this database, or name the server itself"
+        yield Finding("fail", "sessions", "a pooler gives each transaction another session", mend)
+
+
 def check_clock(case: Case, server: ServerFacts) -> Iterator[Finding]:
     """Tokens begin and expire by the node's clock."""
     skew_s = abs(server.ahead_s)
@@ -225,7 +234,7 @@ def judge_space(free: int) -> Finding:
     return Finding(level, "disk", f"{free // 1024**2} MiB free", mend)
 
 
-SERVER_CHECKS: Final[Sequence[ServerCheck]] = (check_role, check_durability, check_clock, check_pool)
+SERVER_CHECKS: Final[Sequence[ServerCheck]] = (check_role, check_sessions, check_durability, check_clock, check_pool)
 DATABASE_CHECKS: Final[dict[str, DatabaseCheck]] = {
     "schema": check_schema,
     "encoding": check_encoding,

@@ -25,6 +25,8 @@ class ServerFacts(NamedTuple):
     is_read_only: bool
     is_lossy: tuple[str, ...]
     """Settings by which it may lose what it has answered."""
+    keeps_sessions: bool
+    """Whether a connection has one session as long as it lives. A pooler may give each transaction any."""
     connections: int
     """How many this deployment may have: all, without those that are reserved or that others hold."""
 
@@ -63,4 +65,5 @@ def _read_product(connection: Connection, url: str, clock: Callable[[], float]) 
         return f"SQLite {version}", connection.exec_driver_sql("PRAGMA encoding").scalar_one(), None
     from mintmark.store.postgresql.inspection import read_product, read_server  # noqa: PLC0415 - its driver is an extra
 
-    return *read_product(connection), read_server(connection, clock)
+    with place_of(url).looking() as another:
+        return *read_product(connection), read_server(connection, another, clock)

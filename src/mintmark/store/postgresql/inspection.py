@@ -29,6 +29,9 @@ READ_CONNECTIONS: Final = """
             AND (datname <> current_database() OR usename IS DISTINCT FROM current_user
                 OR application_name <> 'mintmark'))
 """
+OWN_SESSION: Final = "SELECT pg_backend_pid()"
+LOOKS: Final = 5
+"""Whether a session changes: others may have taken the one that this was to lose."""
 
 
 def read_product(connection: Connection) -> tuple[str, str]:
@@ -37,12 +40,26 @@ def read_product(connection: Connection) -> tuple[str, str]:
     return f"PostgreSQL {version}", encoding
 
 
-def read_server(connection: Connection, clock: Callable[[], float]) -> ServerFacts:
-    """Return what the server tells of itself. Raises: DBAPIError."""
+def read_server(connection: Connection, another: Connection, clock: Callable[[], float]) -> ServerFacts:
+    """Return what the server tells of itself, on one of two connections. Raises: DBAPIError."""
     before = clock()
     theirs = float(connection.exec_driver_sql(READ_CLOCK).scalar_one())
     ours = (before + clock()) / 2
     is_standby, is_read_only = connection.exec_driver_sql(READ_ROLE).one()
     lossy = connection.exec_driver_sql(READ_LOSSY).scalars().all()
     free = connection.exec_driver_sql(READ_CONNECTIONS).scalar_one()
-    return ServerFacts(theirs - ours, is_standby, is_read_only, tuple(lossy), free)
+    return ServerFacts(theirs - ours, is_standby, is_read_only, tuple(lossy), keeps_session(connection, another), free)
+
+
+def keeps_session(connection: Connection, another: Connection) -> bool:
+    """Tell whether a connection keeps its session while another begins a transaction. Raises: DBAPIError.
+
+    A pooler that lends sessions for a transaction gives it the one that was returned last, which was this one's.
+    """
+    seen = set()
+    for _ in range(LOOKS):
+        seen.add(connection.exec_driver_sql(OWN_SESSION).scalar_one())
+        another.exec_driver_sql("BEGIN")
+        seen.add(connection.exec_driver_sql(OWN_SESSION).scalar_one())
+        another.exec_driver_sql("ROLLBACK")
+    return len(seen) == 1

@@ -40,7 +40,8 @@ class ServerSchema:
     @contextmanager
     def looking(self) -> Iterator[Connection]:
         """Give a connection that only reads. Raises: StoreUnavailable."""
-        link = Link(open_engine(self._url, Bounds()), only_reads=True)
+        # Nothing is prepared, for that needs a session of its own, and whether there is one the doctor asks here.
+        link = Link(open_engine(self._url, Bounds(), prepare_after=None), only_reads=True)
         try:
             yield link.live()
         finally:
