@@ -53,20 +53,20 @@ class Exchange(RequestResponseCycle):
     response_complete = False
     chunked_encoding = None
     expected_content_length = 0
+    waiting_for_100_continue = False
     message_event = NOBODY
 
     def __init__(self, protocol: HttpToolsProtocol, headers: Mapping[bytes, bytes], *, keep_alive: bool) -> None:
         self.protocol = protocol
-        self.transport = protocol.transport
-        self.flow = protocol.flow
         self.method = protocol.parser.get_method().decode("ascii")
         self.target = protocol.url
         self.path, self.query = read_target(protocol.url)
         self.header_pairs = protocol.headers
         self.headers = headers
         self.keep_alive = keep_alive
-        self.waiting_for_100_continue = protocol.expect_100_continue
         self.body = bytearray()
+        if b"expect" in headers:
+            self.waiting_for_100_continue = headers[b"expect"].lower() == b"100-continue"
 
     async def run(self, answer: Answer) -> None:
         """Have the request answered, and write what comes of it."""
@@ -76,8 +76,8 @@ class Exchange(RequestResponseCycle):
             answered = await answer(request, self.receive if self.more_body else None)
             if not isinstance(answered, HttpResponse):
                 return await self._pass_on(answered)
-            if self.flow.write_paused:
-                await self.flow.drain()
+            if self.protocol.flow.write_paused:
+                await self.protocol.flow.drain()
             self._write(answered)
         except BaseException as fault:  # a cancellation too: whoever waits is told
             self.protocol.logger.error("a request failed", exc_info=fault)
@@ -89,21 +89,19 @@ class Exchange(RequestResponseCycle):
         head, is_last = write_head(answer.status, answer.headers)
         if is_last or not self.keep_alive:
             head, is_last = head + CLOSING, True
-        date = write_lines(tuple(self.protocol.server_state.default_headers))
-        body = b"" if self.method == "HEAD" else answer.body
+        body, protocol = answer.body, self.protocol
+        date = write_lines(tuple(protocol.server_state.default_headers))
         self.response_started = self.response_complete = True
-        self.transport.write(b"%bcontent-length: %d\r\n%b\r\n%b" % (head, len(answer.body), date, body))
+        head = b"%bcontent-length: %d\r\n%b\r\n" % (head, len(body), date)
+        protocol.transport.write(head if self.method == "HEAD" else head + body)
         if is_last:
-            self.transport.close()
-        self.protocol.on_response_complete()
+            protocol.transport.close()
+        protocol.on_response_complete()
 
     async def _pass_on(self, mount: AsgiCall) -> None:
         """Let an ASGI application answer through uvicorn."""
-        protocol = self.protocol
+        self._join_uvicorn()
         self.scope = self._describe_request()
-        self.logger, self.access_logger = protocol.logger, protocol.access_logger
-        self.default_headers = protocol.server_state.default_headers
-        self.on_response = protocol.on_response_complete
         # A request begins outside of any task; what a web framework does needs one.
         await asyncio.sleep(0)
         await self.run_asgi(mount)  # type: ignore[arg-type]
@@ -129,10 +127,19 @@ class Exchange(RequestResponseCycle):
     async def receive(self) -> ASGIReceiveEvent:
         """Return what there is of the request, or wait for more of it, or for its caller's going."""
         if self.message_event is NOBODY:
-            self.message_event = asyncio.Event()
-            if self.body or not self.more_body:
-                self.message_event.set()
+            self._join_uvicorn()
         return await super().receive()
+
+    def _join_uvicorn(self) -> None:
+        """Set what uvicorn's cycle works with."""
+        protocol = self.protocol
+        self.transport, self.flow = protocol.transport, protocol.flow
+        self.logger, self.access_logger = protocol.logger, protocol.access_logger
+        self.default_headers = protocol.server_state.default_headers
+        self.on_response = protocol.on_response_complete
+        self.message_event = asyncio.Event()
+        if self.body or not self.more_body:
+            self.message_event.set()
 
 
 def read_target(target: bytes) -> tuple[str, bytes]:

@@ -115,8 +115,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_headers = False
         # The octets received bound those of the block, and are at hand; only a doubtful block is measured.
         # A block behind another request of the same segment was not counted: there the segment is the bound.
-        bound = max(self._request_octets, self._segment_octets)
-        if bound > MAX_HEADER_OCTETS and self._measure_headers() > MAX_HEADER_OCTETS:
+        is_doubtful = self._request_octets > MAX_HEADER_OCTETS or self._segment_octets > MAX_HEADER_OCTETS
+        if is_doubtful and self._measure_headers() > MAX_HEADER_OCTETS:
             self._refuse(HEADERS_TOO_LARGE)
         if len(self._waiting) >= MAX_PIPELINED or self._segment_requests > MAX_PIPELINED:
             # Reading is paused meanwhile, but each answer resumes it: the queue would grow faster than it is answered.
@@ -125,8 +125,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._segment_requests += 1
         headers, version = join_headers(self.headers), self.parser.get_http_version()
         self._require_one_meaning(headers, version)
-        self.expect_100_continue = headers.get(b"expect", b"").lower() == b"100-continue"
-        keep_alive = version != "1.0" and self.parser.should_keep_alive() and not self.is_ending
+        keep_alive = version != "1.0" and not self.is_ending and self.parser.should_keep_alive()
         self._queue(Exchange(self, headers, keep_alive=keep_alive))
         # What comes behind the body is a trailer, and must not pass for a header. RFC: 9110 section 6.5.1.
         self.headers = []
@@ -137,7 +136,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._refuse(WRONG_HOST)
         if b"host" not in headers and version == "1.1":
             self._refuse(WRONG_HOST)
-        if headers.get(b"transfer-encoding", b"chunked").strip().lower() != b"chunked":
+        if b"transfer-encoding" in headers and headers[b"transfer-encoding"].strip().lower() != b"chunked":
             self._refuse(UNKNOWN_CODING)
 
     def _queue(self, exchange: Exchange) -> None:
