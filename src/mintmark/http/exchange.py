@@ -8,7 +8,7 @@ in pieces.
 from __future__ import annotations
 
 import asyncio
-import re
+import string
 import types
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from functools import lru_cache, partial
@@ -32,8 +32,8 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 CLOSING: Final = b"%b: %b\r\n" % CLOSE
 ASGI: Final[ASGIVersions] = {"version": "3.0", "spec_version": "2.3"}
-PLAIN_PATH: Final = re.compile(rb"/[A-Za-z0-9._~/-]*")
-"""A request target that is a path and nothing else."""
+PLAIN: Final = f"{string.ascii_letters}{string.digits}._~/-".encode()
+"""The octets of a path that stands for itself."""
 NOBODY: Final = asyncio.Event()
 """Stands for the event of a request whose pieces nobody waits for: most are whole before they begin."""
 FAULT: Final = HttpResponse(500, ((b"content-type", b"application/json"), CLOSE), b'{"error":"server_error"}')
@@ -137,6 +137,7 @@ class Exchange(RequestResponseCycle):
         self.logger, self.access_logger = protocol.logger, protocol.access_logger
         self.default_headers = protocol.server_state.default_headers
         self.on_response = protocol.on_response_complete
+        self.waiting_for_100_continue = self.waiting_for_100_continue and self.more_body
         self.message_event = asyncio.Event()
         if self.body or not self.more_body:
             self.message_event.set()
@@ -144,7 +145,7 @@ class Exchange(RequestResponseCycle):
 
 def read_target(target: bytes) -> tuple[str, bytes]:
     """Return path and query of a request target. Raises: what httptools says of one that is none."""
-    if PLAIN_PATH.fullmatch(target) is not None:
+    if target.startswith(b"/") and not target.translate(None, PLAIN):
         return target.decode("ascii"), b""
     parsed = parse_url(target)
     path = parsed.path.decode("ascii")

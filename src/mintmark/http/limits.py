@@ -103,7 +103,6 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """A request begins."""
         self.url = b""
         self.headers = []
-        self._is_in_headers = True
         self.sending_since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -175,7 +174,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         exchange = self.cycle
         if not exchange.response_complete:
             exchange.body += body
-            exchange.message_event.set()
+            if exchange is not self._to_begin:
+                exchange.message_event.set()
             if len(exchange.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
 
@@ -189,13 +189,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_headers = True
         exchange = self.cycle
         exchange.more_body = False
-        exchange.message_event.set()
         if exchange is self._to_begin:
             self._begin(exchange)
+        else:
+            exchange.message_event.set()
 
     def on_response_complete(self) -> None:
         """An answer is whole. The tick ends connections that stay idle: a timer for each answer costs more."""
-        self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
