@@ -16,8 +16,6 @@ from mintmark.protocol.messages import ClientCredentials
 from mintmark.protocol.secret import Secret
 
 MAX_PARAMETERS: Final = 100
-FIELD: Final = re.compile("(?:^|&)([^=&]*)=([^&]+)")
-"""A name and a value in form text."""
 LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """JSON can escape half a character, which no UTF-8 text holds. RFC: 8259 section 8.2."""
 REPEATABLE: Final = frozenset({"resource", "audience"})
@@ -33,9 +31,13 @@ def read_form(octets: bytes) -> dict[str, str]:
     """
     if octets.count(b"&") >= MAX_PARAMETERS:
         raise InvalidRequest("malformed_body", "too many parameters")
-    pairs: list[tuple[str, str]] = FIELD.findall(_decode_utf8(octets))
-    if b"%" in octets or b"+" in octets:
-        pairs = [(decode_form_text(name), decode_form_text(value)) for name, value in pairs]
+    text = _decode_utf8(octets)
+    if "%" in text:
+        split = [pair.partition("=") for pair in text.split("&")]
+        pairs = [(decode_form_text(name), decode_form_text(value)) for name, _, value in split if value]
+    else:
+        split = [pair.partition("=") for pair in text.replace("+", " ").split("&")]
+        pairs = [(name, value) for name, _, value in split if value]
     fields = dict(pairs)
     if len(fields) != len(pairs) and _are_repeated([name for name, _ in pairs]):
         raise InvalidRequest("repeated_parameter")
