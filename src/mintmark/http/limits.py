@@ -96,8 +96,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._cut_off(b"" if self._is_answering() else HEADERS_TOO_LARGE)
         if self._waiting and self._measure_queue() > MAX_QUEUED_OCTETS:
             self._cut_off(b"")
-        if self._to_begin is not None:
-            self._begin(self._to_begin)
+        exchange = self._to_begin
+        if exchange is not None and (exchange.waiting_for_100_continue or len(exchange.body) > HIGH_WATER_LIMIT):
+            self._begin(exchange)
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -148,7 +149,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._waiting.append(exchange)
 
     def _begin(self, exchange: Exchange) -> None:
-        """Begin a request: when it is whole, or with what its first segment brought of it."""
+        """Begin a request: when it is whole; earlier if its sender waits for that, or sends more than is kept of it."""
         self._to_begin = None
         if not self.transport.is_closing():
             run_at_once(exchange.run(self.app), self.tasks)

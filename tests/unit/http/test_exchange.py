@@ -85,12 +85,30 @@ async def test_a_whole_request_is_answered_at_once_as_a_value():
     assert not transport.is_closed
 
 
-async def test_a_body_in_pieces_is_read_as_it_comes():
+async def test_a_request_in_pieces_is_answered_when_it_is_whole():
     answerer = Answerer()
-    transport = await send(answerer.answer, POST, b"sec", b"ret")
+    transport = await send(answerer.answer, POST[:20], POST[20:], b"sec", b"ret")
+
+    assert answerer.was_whole == [True]
+    assert answerer.asked[0].body == b"secret"
+    assert transport.written.endswith(b"done")
+
+
+async def test_a_body_that_its_sender_keeps_back_is_asked_for_and_read_as_it_comes():
+    answerer = Answerer()
+    transport = await send(answerer.answer, POST.replace(b"Host", b"Expect: 100-continue\r\nHost"), b"sec", b"ret")
 
     assert answerer.was_whole == [False]
+    assert transport.written.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
     assert transport.written.endswith(b"\r\n\r\nsecret")
+
+
+async def test_a_request_is_begun_before_more_of_it_is_here_than_is_kept():
+    answerer = Answerer()
+    endless = POST.replace(b"Content-Length: 6", b"Transfer-Encoding: chunked")
+    await send(answerer.answer, endless, b"10000\r\n" + b"x" * 0x10000 + b"\r\n", b"1\r\nx\r\n", b"0\r\n\r\n")
+
+    assert answerer.was_whole == [False]
 
 
 async def test_the_answer_to_a_head_request_tells_the_length_of_a_body_that_is_not_sent():
