@@ -1,4 +1,4 @@
-"""What is left of ASGI: bodies that come in pieces, mounts, and a way in for whoever has no connection of ours."""
+"""What is left of ASGI: mounts, bodies that are begun before they are whole, and a way in without a connection."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """One request and its answer: begun as soon as the request is whole, and written in one piece.
 
 uvicorn describes each request to an ASGI application, runs that in a task, and has the answer described back. Most
-requests here never wait and are values, as their answers are. What is uvicorn's is for mounts, and for bodies that come
-in pieces.
+requests here never wait and are values, as their answers are. What is uvicorn's is for mounts, and for bodies that are
+kept back or too large.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ASGI: Final[ASGIVersions] = {"version": "3.0", "spec_version": "2.3"}
 PLAIN: Final = f"{string.ascii_letters}{string.digits}._~/-".encode()
 """The octets of a path that stands for itself."""
 NOBODY: Final = asyncio.Event()
-"""Stands for the event of a request whose pieces nobody waits for: most are whole before they begin."""
+"""Stands for the event of a request whose body nobody waits for: most are whole before they begin."""
 FAULT: Final = HttpResponse(500, ((b"content-type", b"application/json"), CLOSE), b'{"error":"server_error"}')
 """What is answered where a request fails outside of every boundary, or is cut off at the end."""
 
