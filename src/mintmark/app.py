@@ -34,6 +34,7 @@ from mintmark.endpoints.route import Endpoint, ServedTenant
 from mintmark.grants.rules import Rules, tenant_rules
 from mintmark.http.asgi import AsgiApp, Mount
 from mintmark.http.proxy import ProxyTrust, parse_networks
+from mintmark.http.reception import Reception
 from mintmark.http.router import Router
 from mintmark.http.shedding import Shedding
 from mintmark.metrics.board import Board
@@ -145,10 +146,14 @@ class Application:
         return [*((path, api) for path in MOUNTED_AT), *((path, open_api) for path in OPEN_API_MOUNTED_AT)]
 
     def asgi_app(self, *, needs_tls: bool) -> AsgiApp:
-        """Make the ASGI application of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
+        """Make the reception of one listener, as an ASGI application."""
+        return AsgiApp(self.reception(needs_tls=needs_tls).answer)
+
+    def reception(self, *, needs_tls: bool) -> Reception:
+        """Make the reception of one listener. `needs_tls`: it is plain and off loopback, behind a proxy."""
         trust = ProxyTrust(parse_networks(self._settings.trusted_proxies), needs_tls=needs_tls)
         seen = self.observation
-        return AsgiApp(
+        return Reception(
             self,
             self._endpoints,
             trust=trust,

@@ -19,7 +19,7 @@ from mintmark.authentication.clients import ClientDirectory
 from mintmark.endpoints.outcome import Outcomes
 from mintmark.endpoints.parts import Parts, make_endpoints
 from mintmark.endpoints.route import Endpoint
-from mintmark.http.metrics import MetricsApp
+from mintmark.http.metrics import MetricsReception
 from mintmark.http.probes import Probes
 from mintmark.metrics import catalogue
 from mintmark.metrics.board import Board, Labels, Sheet
@@ -114,9 +114,9 @@ class Observation:
         """Return what counts the calls of a management API."""
         return make_taker(self._sheet, api)
 
-    def metrics_app(self) -> MetricsApp:
-        """Make the application of the metrics listener."""
-        return MetricsApp(self.write_figures, self.probes)
+    def metrics_reception(self) -> MetricsReception:
+        """Make what takes the requests of the metrics listener."""
+        return MetricsReception(self.write_figures, self.probes)
 
     def count_purged(self, rows: int) -> None:
         """Take note of rows that were removed because they had expired."""

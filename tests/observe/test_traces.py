@@ -168,8 +168,8 @@ def test_a_collector_that_is_away_harms_no_request_and_does_not_hold_up_the_end(
 
 
 async def test_without_an_endpoint_nothing_stands_before_the_token_endpoint(application: InProcess):
-    assert type(application.app._endpoints["token"]) is TokenEndpoint
-    assert not [name for name in vars(application.app._endpoints["token"]) if "trac" in name or "span" in name]
+    assert type(application.application._endpoints["token"]) is TokenEndpoint
+    assert not [name for name in vars(application.application._endpoints["token"]) if "trac" in name or "span" in name]
 
 
 WITHOUT_TELEMETRY = """

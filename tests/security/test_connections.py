@@ -13,8 +13,10 @@ import pytest
 import pytest_asyncio
 
 from mintmark.http import capacity
+from mintmark.http.asgi import Receive
 from mintmark.http.capacity import RESERVED_FILES, Capacity
 from mintmark.http.serving import Binding, HttpServer
+from mintmark.protocol.http import HttpRequest, HttpResponse
 from tests.cli.running import Serving
 from tests.endpoints.servers import find_free_port
 
@@ -22,9 +24,8 @@ ROOM = 3
 ASK = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
-async def answer(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-    await send({"type": "http.response.body", "body": b""})
+async def answer(request: HttpRequest, receive: Receive | None) -> HttpResponse:
+    return HttpResponse(200, (), b"")
 
 
 @pytest_asyncio.fixture

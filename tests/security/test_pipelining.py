@@ -5,30 +5,30 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from mintmark.http import limits
+from mintmark.http.asgi import Receive, read_body
 from mintmark.http.serving import Binding, HttpServer
+from mintmark.protocol.http import HttpRequest, HttpResponse
 
 BOUND = 100_000
 HEAD = b"POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
 
 
 class Gate:
-    """An application that answers nothing until it is opened."""
+    """Answers nothing until it is opened."""
 
     def __init__(self) -> None:
         self.opened = asyncio.Event()
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def answer(self, request: HttpRequest, receive: Receive | None) -> HttpResponse:
         await self.opened.wait()
-        while (await receive()).get("more_body"):
-            pass
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body", "body": b""})
+        if receive is not None:
+            await read_body(request.headers, receive)
+        return HttpResponse(200, (), b"")
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def gate() -> Gate:
 @pytest_asyncio.fixture
 async def port(gate: Gate) -> AsyncIterator[int]:
     listening = socket.create_server(("127.0.0.1", 0))
-    server = HttpServer([Binding(listening, None, gate)])
+    server = HttpServer([Binding(listening, None, gate.answer)])
     await server.start()
     yield listening.getsockname()[1]
     gate.opened.set()

@@ -20,11 +20,12 @@ from mintmark.admin.demo import DEMO, DEMO_LISTENERS, load_demo
 from mintmark.admin.deployment import initialize, open_deployment
 from mintmark.app import build_application, check_tenants
 from mintmark.cli.options import add_command, read_settings
+from mintmark.http.asgi import Answer
 from mintmark.http.capacity import raise_file_limit
 from mintmark.http.certificate import ensure_certificate
 from mintmark.http.listeners import Listener, bind_sockets, is_loopback, load_tls, parse_listener
 from mintmark.http.proxy import parse_networks
-from mintmark.http.serving import AsgiCall, Binding, HttpServer
+from mintmark.http.serving import Binding, HttpServer
 from mintmark.http.supervisor import STOP_SIGNALS, RunWorker, Supervisor
 from mintmark.http.systemd import tell_systemd
 from mintmark.logs import configure_logs
@@ -231,14 +232,14 @@ def _spare_the_collector() -> None:
 
 
 def _bind_app(
-    settings: Settings, sockets: Sequence[OwnSockets], make_app: Callable[[Listener], AsgiCall]
+    settings: Settings, sockets: Sequence[OwnSockets], make_answer: Callable[[Listener], Answer]
 ) -> HttpServer:
     return HttpServer(
         [
             Binding(
                 one,
                 load_tls(settings.tls_certificate, settings.tls_private_key) if listener.is_tls else None,
-                make_app(listener),
+                make_answer(listener),
             )
             for listener, own in sockets
             for one in own
@@ -255,10 +256,12 @@ async def _serve(
         settings, await open_deployment(settings), board=worker.board, number=worker.number
     )
     server = _bind_app(
-        settings, sockets, lambda one: application.asgi_app(needs_tls=not one.is_tls and not is_loopback(one.host))
+        settings,
+        sockets,
+        lambda one: application.reception(needs_tls=not one.is_tls and not is_loopback(one.host)).answer,
     )
     # Watched to the end: it stops after the others.
-    watched = _bind_app(settings, metrics, lambda _: application.observation.metrics_app())
+    watched = _bind_app(settings, metrics, lambda _: application.observation.metrics_reception().answer)
     await server.start()
     await watched.start()
     application.follow_changes()

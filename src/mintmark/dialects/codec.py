@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -64,6 +65,10 @@ UNLISTED: Mapping[int, str] = {
 }
 """What a refusal in an unlisted form means by its status alone; with any other status, `server_error`."""
 UNAUTHORIZED = 401
+Places = Mapping[str, dict[str, str]]
+"""The parameters of one request by place."""
+Key = str | tuple[str]
+"""Under which a parameter's value is found: its name in the body; for one that is judged, what no body holds."""
 RETRY_AFTER_S = {"temporarily_unavailable": "5", "overloaded": "1", "too_many_attempts": "60"}
 
 
@@ -76,14 +81,19 @@ class Dialect:
         self.name = definition.dialect
         self.endpoints = wire.endpoints
         self._rows = [row for row in wire.request.parameters if row.canonical not in {"client_id", "client_secret"}]
+        # Rows are judged in file order; the body is read before the first that may sit there.
         judged = [row for row in self._rows if not _is_plain(row)]
-        # Rows are decoded in file order: only those behind the last that can refuse are read all at once.
-        last = self._rows.index(judged[-1]) + 1 if judged else 0
-        self._takers = [(row.canonical, _compile_taker(row)) for row in self._rows[:last]]
-        self._plain = {row.canonical: row.name for row in self._rows[last:]}
-        self._has_needs = any(row.required_for for row in self._rows)
+        ahead = list(takewhile(lambda row: "body" not in row.at, self._rows))
+        self._before_body = [(_key(row), _compile_taker(row)) for row in ahead]
+        self._judged = [(_key(row), _compile_taker(row)) for row in judged if row not in ahead]
+        self._reads_body = any("body" in row.at for row in wire.request.parameters)
+        keys = {row.canonical: _key(row) for row in self._rows}
+        self._keys = [keys.get(name) for name in ("grant_type", "scope", "refresh_token", "tenant_identifier")]
+        self._needs = [(row.required_for, _key(row), row.canonical) for row in self._rows if row.required_for]
         self._client_id_row = _find_row(wire.request.parameters, "client_id")
         self._client_secret_row = _find_row(wire.request.parameters, "client_secret")
+        self._needs_client_id = not self._client_id_row.optional
+        self._needs_client_secret = not self._client_secret_row.optional
         self._client_id_name = self._client_id_row.name
         self._client_secret_name = self._client_secret_row.name
         self._takes_basic = "basic" in self._client_id_row.at
@@ -116,49 +126,55 @@ class Dialect:
             UnsupportedGrantType: in dialects that list their grant types on the wire.
         RFC: 6749 sections 2.3.1, 3.2, 4.4.2.
         """
-        query = read_form(request.query) if request.query else {}
-        if not self._refused_in_query.isdisjoint(query):
-            raise InvalidRequest("credential_in_query")
-        places = _Places(self._forms, request, query)
-        values: dict[str, str | None] = {}
-        for canonical, take in self._takers:
-            values[canonical] = take(places)
-        if self._plain:
-            body = places.read("body")
-            for canonical, name in self._plain.items():
-                values[canonical] = body.get(name)
-        grant_type = values.get("grant_type")
-        if self._has_needs:
-            self._require_for_grant(grant_type, values)
-        refresh_token = values.get("refresh_token")
+        query: dict[str, str] = {}
+        if request.query:
+            query = read_form(request.query)
+            if not self._refused_in_query.isdisjoint(query):
+                raise InvalidRequest("credential_in_query")
+        places = {"query": query}
+        taken: dict[Any, str | None] = {}
+        for key, take in self._before_body:
+            taken[key] = take(places)
+        body = places["body"] = self._read_body(request) if self._reads_body else {}
+        for key, take in self._judged:
+            taken[key] = take(places)
+        values: Mapping[Any, str | None] = {**body, **taken} if taken else body
+        grant_type, scope, refresh_token, tenant_identifier = map(values.get, self._keys)
+        for grant_types, key, canonical in self._needs:
+            if grant_type in grant_types and values.get(key) is None:
+                raise InvalidRequest("missing_parameter", canonical)
         return TokenRequest(
             grant_type,
             self._decode_credentials(request, places),
-            values.get("scope"),
+            scope,
             Secret(refresh_token) if refresh_token else None,
-            values.get("tenant_identifier"),
+            tenant_identifier,
         )
 
-    def _require_for_grant(self, grant_type: str | None, values: Mapping[str, str | None]) -> None:
-        for row in self._rows:
-            if row.required_for and grant_type in row.required_for and values.get(row.canonical) is None:
-                raise InvalidRequest("missing_parameter", row.canonical)
+    def _read_body(self, request: HttpRequest) -> dict[str, str]:
+        octets, content_type = request.body, request.headers.get(b"content-type", b"")
+        form = BODY_TYPES.get(content_type) or BODY_TYPES.get(content_type.partition(b";")[0].strip().lower())
+        if form not in self._forms and (octets or content_type):
+            raise InvalidRequest("unsupported_content_type")
+        if not octets:
+            return {}
+        return read_form(octets) if form == "form" else read_json(octets)
 
-    def _decode_credentials(self, request: HttpRequest, places: _Places) -> tuple[ClientCredentials, ...]:
+    def _decode_credentials(self, request: HttpRequest, places: Places) -> tuple[ClientCredentials, ...]:
         found: list[ClientCredentials] = []
         if self._takes_basic and (authorization := request.headers.get(b"authorization")) is not None:
             found.append(read_basic(authorization))
         for place in self._parameter_places:
-            fields = places.read(place)
+            fields = places[place]
             client_id = fields.get(self._client_id_name)
             client_secret = fields.get(self._client_secret_name)
             if client_secret is not None:
                 found.append(ClientCredentials("client_secret_post", client_id or "", Secret(client_secret)))
             elif client_id is not None:
                 found.append(ClientCredentials("none", client_id))
-        if not self._client_id_row.optional and not any(one.client_id for one in found):
+        if self._needs_client_id and not any(one.client_id for one in found):
             raise InvalidRequest("missing_parameter", "client_id")
-        if not self._client_secret_row.optional and all(one.client_secret is None for one in found):
+        if self._needs_client_secret and all(one.client_secret is None for one in found):
             raise InvalidRequest("missing_parameter", "client_secret")
         return tuple(found)
 
@@ -302,45 +318,17 @@ class Dialect:
         raise _read_error(response.status, body, self.definition.wire.errors)
 
 
-class _Places:
-    """The parameters of one request by place; the body is parsed when the first row asks for it."""
-
-    __slots__ = ("_body", "_forms", "_query", "_request")
-
-    def __init__(self, forms: frozenset[str], request: HttpRequest, query: dict[str, str]) -> None:
-        self._forms = forms
-        self._request = request
-        self._query = query
-        self._body: dict[str, str] | None = None
-
-    def read(self, place: Place) -> dict[str, str]:
-        if place == "query":
-            return self._query
-        if self._body is None:
-            self._body = self._parse_body()
-        return self._body
-
-    def _parse_body(self) -> dict[str, str]:
-        content_type = self._request.headers.get(b"content-type", b"")
-        form = BODY_TYPES.get(content_type) or BODY_TYPES.get(content_type.partition(b";")[0].strip().lower())
-        if form not in self._forms and (self._request.body or content_type):
-            raise InvalidRequest("unsupported_content_type")
-        if not self._request.body:
-            return {}
-        return read_form(self._request.body) if form == "form" else read_json(self._request.body)
-
-
 def _find_row(rows: tuple[RequestRow, ...], canonical: str) -> RequestRow:
     return next(row for row in rows if row.canonical == canonical)
 
 
-def _compile_taker(row: RequestRow) -> Callable[[_Places], str | None]:
+def _compile_taker(row: RequestRow) -> Callable[[Places], str | None]:
     """Return what finds a parameter's value in the places where it may sit, and refuses it where it must not be."""
     name = row.name
     is_required = not row.optional and not row.required_for
 
-    def take(places: _Places) -> str | None:
-        value = places.read(row.at[0]).get(name) if len(row.at) == 1 else _take_once(row, name, places)
+    def take(places: Places) -> str | None:
+        value = places[row.at[0]].get(name) if len(row.at) == 1 else _take_once(row, name, places)
         if value is None and is_required:
             raise InvalidRequest(MISSING_REASONS.get(row.canonical, "missing_parameter"), row.canonical)
         if row.values and value is not None and value not in row.values:
@@ -350,14 +338,18 @@ def _compile_taker(row: RequestRow) -> Callable[[_Places], str | None]:
     return take
 
 
+def _key(row: RequestRow) -> Key:
+    return row.name if _is_plain(row) else (row.canonical,)
+
+
 def _is_plain(row: RequestRow) -> bool:
     """Tell whether a parameter sits in the body alone, or not at all, and whatever its value is, is not judged here."""
     return row.at == ("body",) and (row.optional or bool(row.required_for)) and not row.values
 
 
-def _take_once(row: RequestRow, name: str, places: _Places) -> str | None:
+def _take_once(row: RequestRow, name: str, places: Places) -> str | None:
     """A parameter in two places at once is repeated. RFC: 6749 section 3.2."""
-    seen = [value for place in row.at if (value := places.read(place).get(name)) is not None]
+    seen = [value for place in row.at if (value := places[place].get(name)) is not None]
     if len(seen) > 1:
         raise InvalidRequest("repeated_parameter")
     return seen[0] if seen else None

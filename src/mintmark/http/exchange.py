@@ -1,18 +1,22 @@
 """One request and its answer: begun as soon as the request is whole, and written in one piece.
 
-uvicorn gives each request a task, which costs a turn of the event loop, and writes head and body apart, which costs a
-system call and often a packet more. Most requests here never wait, and most answers are whole when they begin.
+uvicorn describes each request to an ASGI application, runs that in a task, and has the answer described back. Most
+requests here never wait and are values, as their answers are. What is uvicorn's is for mounts, and for bodies that are
+kept back or too large.
 """
 
 from __future__ import annotations
 
 import asyncio
+import string
 import types
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from functools import lru_cache, partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+from urllib.parse import unquote
 
-from uvicorn._types import ASGIReceiveEvent, HTTPScope
+from httptools import parse_url
+from uvicorn._types import ASGIReceiveEvent, ASGIVersions, HTTPScope
 from uvicorn.protocols.http.httptools_impl import (
     HEADER_RE,
     HEADER_VALUE_RE,
@@ -21,45 +25,23 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from mintmark.http.asgi import Answer, AsgiCall
+from mintmark.protocol.http import CLOSE, HttpRequest, HttpResponse
+
 Headers = tuple[tuple[bytes, bytes], ...]
 
-FRAMING: Final = frozenset({b"connection", b"transfer-encoding"})
-"""Headers that say how an answer ends: uvicorn's own `send` reads them."""
-
-
-class Arrival:
-    """Tells who waits that something has come: an `asyncio.Event` that is made only where somebody waits."""
-
-    __slots__ = ("_event", "_has_come")
-
-    def __init__(self) -> None:
-        self._has_come = False
-        self._event: asyncio.Event | None = None
-
-    def set(self) -> None:
-        """Wake who waits, and let nobody wait any more."""
-        self._has_come = True
-        if self._event is not None:
-            self._event.set()
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self._has_come = False
-        self._event = None
-
-    def is_set(self) -> bool:
-        """Tell whether something has come."""
-        return self._has_come
-
-    async def wait(self) -> None:
-        """Return when something has come."""
-        if not self._has_come:
-            self._event = self._event or asyncio.Event()
-            await self._event.wait()
+CLOSING: Final = b"%b: %b\r\n" % CLOSE
+ASGI: Final[ASGIVersions] = {"version": "3.0", "spec_version": "2.3"}
+PLAIN: Final = f"{string.ascii_letters}{string.digits}._~/-".encode()
+"""The octets of a path that stands for itself."""
+NOBODY: Final = asyncio.Event()
+"""Stands for the event of a request whose body nobody waits for: most are whole before they begin."""
+FAULT: Final = HttpResponse(500, ((b"content-type", b"application/json"), CLOSE), b'{"error":"server_error"}')
+"""What is answered where a request fails outside of every boundary, or is cut off at the end."""
 
 
 class Exchange(RequestResponseCycle):
-    """uvicorn's cycle, with an answer's head held until it is known whether its body is whole.
+    """uvicorn's cycle, whose request is read when its head is there, and described to ASGI only where a mount answers.
 
     What is the same at the beginning of each stands in the class.
     """
@@ -71,79 +53,117 @@ class Exchange(RequestResponseCycle):
     response_complete = False
     chunked_encoding = None
     expected_content_length = 0
-    _head: Any = None
+    waiting_for_100_continue = False
+    message_event = NOBODY
 
-    def __init__(self, protocol: HttpToolsProtocol, scope: HTTPScope, *, keep_alive: bool) -> None:
-        self.scope = scope
-        self.transport = protocol.transport
-        self.flow = protocol.flow
-        self.logger = protocol.logger
-        self.access_logger = protocol.access_logger
-        self.default_headers = protocol.server_state.default_headers
-        self.on_response = protocol.on_response_complete
-        self.waiting_for_100_continue = protocol.expect_100_continue
+    def __init__(self, protocol: HttpToolsProtocol, headers: Mapping[bytes, bytes], *, keep_alive: bool) -> None:
+        self.protocol = protocol
+        self.method = protocol.parser.get_method().decode("ascii")
+        self.target = protocol.url
+        self.path, self.query = read_target(protocol.url)
+        self.header_pairs = protocol.headers
+        self.headers = headers
         self.keep_alive = keep_alive
-        self.message_event = Arrival()  # type: ignore[assignment]
         self.body = bytearray()
+        if b"expect" in headers:
+            self.waiting_for_100_continue = headers[b"expect"].lower() == b"100-continue"
+
+    async def run(self, answer: Answer) -> None:
+        """Have the request answered, and write what comes of it."""
+        client, body = self.protocol.client, bytes(self.body)
+        request = HttpRequest(self.method, self.path, self.query, self.headers, body, client[0] if client else "")
+        try:
+            answered = await answer(request, self.receive if self.more_body else None)
+            if not isinstance(answered, HttpResponse):
+                return await self._pass_on(answered)
+            if self.protocol.flow.write_paused:
+                await self.protocol.flow.drain()
+            self._write(answered)
+        except BaseException as fault:  # a cancellation too: whoever waits is told
+            self.protocol.logger.error("a request failed", exc_info=fault)
+            self._write(FAULT)
+
+    def _write(self, answer: HttpResponse) -> None:
+        if self.disconnected or self.response_started:
+            return
+        head, is_last = write_head(answer.status, answer.headers)
+        if is_last or not self.keep_alive:
+            head, is_last = head + CLOSING, True
+        body, protocol = answer.body, self.protocol
+        date = write_lines(tuple(protocol.server_state.default_headers))
+        self.response_started = self.response_complete = True
+        head = b"%bcontent-length: %d\r\n%b\r\n" % (head, len(body), date)
+        protocol.transport.write(head if self.method == "HEAD" else head + body)
+        if is_last:
+            protocol.transport.close()
+        protocol.on_response_complete()
+
+    async def _pass_on(self, mount: AsgiCall) -> None:
+        """Let an ASGI application answer through uvicorn."""
+        self._join_uvicorn()
+        self.scope = self._describe_request()
+        # A request begins outside of any task; what a web framework does needs one.
+        await asyncio.sleep(0)
+        await self.run_asgi(mount)  # type: ignore[arg-type]
+
+    def _describe_request(self) -> HTTPScope:
+        return {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": "1.1",
+            "server": self.protocol.server,
+            "client": self.protocol.client,
+            "scheme": self.protocol.scheme or "http",
+            "root_path": "",
+            "method": self.method,
+            "path": self.path,
+            "raw_path": parse_url(self.target).path,
+            "query_string": self.query,
+            "headers": self.header_pairs,
+            "state": {},
+            "extensions": {},
+        }
 
     async def receive(self) -> ASGIReceiveEvent:
         """Return what there is of the request, or wait for more of it, or for its caller's going."""
-        if self.more_body or self.disconnected or self.response_complete or not self.message_event.is_set():
-            return await super().receive()
-        self.message_event.clear()
-        body, self.body = bytes(self.body), bytearray()
-        return {"type": "http.request", "body": body, "more_body": False}
+        if self.message_event is NOBODY:
+            self._join_uvicorn()
+        return await super().receive()
 
-    async def send(self, message: Any) -> None:
-        """Take one message of the answer, as ASGI has them."""
-        head = self._head
-        if head is None and not self.response_started and message["type"] == "http.response.start":
-            self._head = message
-            return
-        self._head = None
-        if head is not None:
-            if self._write_whole(write_head(head["status"], tuple(head["headers"])), message):
-                return
-            await super().send(head)
-        await super().send(message)
-
-    def _write_whole(self, head: Head | None, message: Mapping[str, Any]) -> bool:
-        """Write an answer of known length at once; return whether it was one that can be."""
-        body: bytes = message.get("body", b"")
-        if head is None or head.content_length != len(body) or message.get("more_body", False):
-            return False
-        if not self.keep_alive or self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD":
-            return False
-        self.response_started = self.response_complete = True
-        self.waiting_for_100_continue = False
-        date = write_lines(tuple(self.default_headers)) or b""
-        self.transport.write(b"%b%b\r\n%b" % (head.lines, date, body))
-        self.message_event.set()
-        self.on_response()
-        return True
+    def _join_uvicorn(self) -> None:
+        """Set what uvicorn's cycle works with."""
+        protocol = self.protocol
+        self.transport, self.flow = protocol.transport, protocol.flow
+        self.logger, self.access_logger = protocol.logger, protocol.access_logger
+        self.default_headers = protocol.server_state.default_headers
+        self.on_response = protocol.on_response_complete
+        self.waiting_for_100_continue = self.waiting_for_100_continue and self.more_body
+        self.message_event = asyncio.Event()
+        if self.body or not self.more_body:
+            self.message_event.set()
 
 
-class Head(NamedTuple):
-    """The head of an answer as it stands before its body, but for the date."""
-
-    lines: bytes
-    content_length: int
+def read_target(target: bytes) -> tuple[str, bytes]:
+    """Return path and query of a request target. Raises: what httptools says of one that is none."""
+    if target.startswith(b"/") and not target.translate(None, PLAIN):
+        return target.decode("ascii"), b""
+    parsed = parse_url(target)
+    path = parsed.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parsed.query or b""
 
 
 @lru_cache(maxsize=1024)
-def write_head(status: int, headers: Headers) -> Head | None:
-    """Return the head of an answer of known length; None: uvicorn has to write it."""
-    lines, length = write_lines(headers), dict(headers).get(b"content-length")
-    return None if lines is None or length is None else Head(STATUS_LINE[status] + lines, int(length))
+def write_head(status: int, headers: Headers) -> tuple[bytes, bool]:
+    """Return an answer's status and headers as they are sent, and whether they say that it is the last one here."""
+    own = tuple(pair for pair in headers if pair != CLOSE)
+    return STATUS_LINE[status] + write_lines(own), len(own) < len(headers)
 
 
 @lru_cache(maxsize=16)
-def write_lines(headers: Headers) -> bytes | None:
-    """Return headers as they stand in an answer; None for those that are not plain. RFC: 9112 section 5."""
+def write_lines(headers: Headers) -> bytes:
+    """Return headers as they are sent. Raises: ValueError for what is none. RFC: 9112 section 5."""
     if any(HEADER_RE.search(name) or HEADER_VALUE_RE.search(value) for name, value in headers):
-        return None
-    if not FRAMING.isdisjoint(name.lower() for name, _ in headers):
-        return None
+        raise ValueError("a header holds what none may")
     return b"".join(b"%b: %b\r\n" % (name.lower(), value) for name, value in headers)
 
 

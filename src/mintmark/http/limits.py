@@ -8,17 +8,16 @@ What breaks a bound loses its connection, and nothing else is harmed.
 from __future__ import annotations
 
 import asyncio
-import re
+from collections import deque
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
-from urllib.parse import unquote
 
-from httptools import parse_url
-from uvicorn._types import ASGI3Application, ASGIVersions, HTTPScope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from mintmark.http.capacity import Capacity
 from mintmark.http.exchange import Exchange, run_at_once
+from mintmark.protocol.http import join_headers
 
 MAX_HEADER_OCTETS: Final = 32 * 1024
 MAX_REQUEST_OCTETS: Final = 2 * 1024 * 1024
@@ -28,9 +27,6 @@ MAX_PIPELINED: Final = 32
 """Requests that may wait behind the one that is being answered."""
 MAX_QUEUED_OCTETS: Final = 2 * 1024 * 1024
 """What the bodies of all that wait on one connection may hold: 32 of the largest that are answered."""
-ASGI: Final[ASGIVersions] = {"version": "3.0", "spec_version": "2.3"}
-PLAIN_PATH: Final = re.compile(rb"/[A-Za-z0-9._~/-]*")
-"""A request target that is a path and nothing else."""
 FIRST_REQUEST_S: Final = 1.0
 """At the end a new connection that has said nothing for so long is closed: no request is on its way."""
 FIELD_OVERHEAD: Final = 4
@@ -68,12 +64,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, capacity: Capacity, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._capacity = capacity
-        self._header_octets = 0
         self._request_octets = 0
         self._segment_octets = 0
         self._segment_requests = 0
         self._is_in_headers = True
         self._to_begin: Exchange | None = None
+        self._waiting: deque[Exchange] = deque()
         self.sending_since: float | None = None
         self.unread_since: float | None = None
         self.idle_since: float | None = None
@@ -87,29 +83,27 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before a header block is whole: one endless header line never reaches `on_header`."""
+        """Count what comes, and begin what can begin. One endless header line never reaches `on_header`."""
         self._segment_octets = len(data)
         self._segment_requests = 0
         self._request_octets += len(data)
         self.idle_since = None
-        if self._is_in_headers:
-            self._header_octets += len(data)
         if self.sending_since is None:
             # An empty line begins no request, but it ends the keep-alive time: it must not hold a connection for ever.
             self.sending_since = self.loop.time()
         super().data_received(data)
-        is_too_large = self._is_in_headers and self._header_octets > MAX_HEADER_OCTETS
-        if is_too_large or self._request_octets > MAX_REQUEST_OCTETS:
+        if self._request_octets > (MAX_HEADER_OCTETS if self._is_in_headers else MAX_REQUEST_OCTETS):
             self._cut_off(b"" if self._is_answering() else HEADERS_TOO_LARGE)
-        if self.pipeline and self._measure_queue() > MAX_QUEUED_OCTETS:
+        if self._waiting and self._measure_queue() > MAX_QUEUED_OCTETS:
             self._cut_off(b"")
-        self._begin()
+        exchange = self._to_begin
+        if exchange is not None and (exchange.waiting_for_100_continue or len(exchange.body) > HIGH_WATER_LIMIT):
+            self._begin(exchange)
 
     def on_message_begin(self) -> None:
         """A request begins."""
         self.url = b""
         self.headers = []
-        self._is_in_headers = True
         self.sending_since = self.loop.time()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -121,45 +115,29 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._is_in_headers = False
         # The octets received bound those of the block, and are at hand; only a doubtful block is measured.
         # A block behind another request of the same segment was not counted: there the segment is the bound.
-        bound = max(self._header_octets, self._segment_octets)
-        if bound > MAX_HEADER_OCTETS and self._measure_headers() > MAX_HEADER_OCTETS:
+        is_doubtful = self._request_octets > MAX_HEADER_OCTETS or self._segment_octets > MAX_HEADER_OCTETS
+        if is_doubtful and self._measure_headers() > MAX_HEADER_OCTETS:
             self._refuse(HEADERS_TOO_LARGE)
-        if len(self.pipeline) >= MAX_PIPELINED or self._segment_requests > MAX_PIPELINED:
+        if len(self._waiting) >= MAX_PIPELINED or self._segment_requests > MAX_PIPELINED:
             # Reading is paused meanwhile, but each answer resumes it: the queue would grow faster than it is answered.
             # And those that are answered at once, as they are read, would keep all others waiting.
             self._refuse(b"")
         self._segment_requests += 1
-        self._require_one_meaning()
-        self._queue(self._open_exchange())
+        headers, version = join_headers(self.headers), self.parser.get_http_version()
+        self._require_one_meaning(headers, version)
+        keep_alive = version != "1.0" and not self.is_ending and self.parser.should_keep_alive()
+        self._queue(Exchange(self, headers, keep_alive=keep_alive))
         # What comes behind the body is a trailer, and must not pass for a header. RFC: 9110 section 6.5.1.
         self.headers = []
 
-    def _open_exchange(self) -> Exchange:
-        version = self.parser.get_http_version()
-        keep_alive = version != "1.0" and self.parser.should_keep_alive() and not self.is_ending
-        return Exchange(self, self._describe_request(version), keep_alive=keep_alive)
-
-    def _describe_request(self, version: str) -> HTTPScope:
-        path, query = self.url, b""
-        if PLAIN_PATH.fullmatch(path) is None:
-            parsed = parse_url(self.url)
-            path, query = parsed.path, parsed.query or b""
-        return {
-            "type": "http",
-            "asgi": ASGI,
-            "http_version": version,
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme or "http",
-            "root_path": "",
-            "method": self.parser.get_method().decode("ascii"),
-            "path": unquote(path.decode("ascii")) if b"%" in path else path.decode("ascii"),
-            "raw_path": path,
-            "query_string": query,
-            "headers": self.headers,
-            "state": {},
-            "extensions": {},
-        }
+    def _require_one_meaning(self, headers: Mapping[bytes, bytes], version: str) -> None:
+        """Refuse what another server on the way may read as another request. RFC: 9112 sections 3.2 and 6.1."""
+        if len(headers) != len(self.headers) and sum(name == b"host" for name, _ in self.headers) > 1:
+            self._refuse(WRONG_HOST)
+        if b"host" not in headers and version == "1.1":
+            self._refuse(WRONG_HOST)
+        if b"transfer-encoding" in headers and headers[b"transfer-encoding"].strip().lower() != b"chunked":
+            self._refuse(UNKNOWN_CODING)
 
     def _queue(self, exchange: Exchange) -> None:
         earlier: RequestResponseCycle | None = self.cycle  # None until the first request
@@ -168,29 +146,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._to_begin = exchange
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((exchange, self.app))
+            self._waiting.append(exchange)
 
-    def _begin(self) -> None:
-        """Begin a request: when it is whole, or with what its first segment brought of it."""
-        exchange, self._to_begin = self._to_begin, None
-        if exchange is not None and not self.transport.is_closing():
-            self._start_asgi_task(exchange, self.app)
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        run_at_once(cycle.run_asgi(app), self.tasks)
-
-    def _require_one_meaning(self) -> None:
-        """Refuse what another server on the way may read as another request. RFC: 9112 sections 3.2 and 6.1."""
-        names = dict(self.headers)
-        if len(names) != len(self.headers) and sum(name == b"host" for name, _ in self.headers) > 1:
-            self._refuse(WRONG_HOST)
-        if b"host" not in names and self.parser.get_http_version() == "1.1":
-            self._refuse(WRONG_HOST)
-        self.expect_100_continue = names.get(b"expect", b"").lower() == b"100-continue"
-        if b"transfer-encoding" in names:
-            codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
-            if codings != [b"chunked"]:
-                self._refuse(UNKNOWN_CODING)
+    def _begin(self, exchange: Exchange) -> None:
+        """Begin a request: when it is whole; earlier if its sender waits for that, or sends more than is kept of it."""
+        self._to_begin = None
+        if not self.transport.is_closing():
+            run_at_once(exchange.run(self.app), self.tasks)
 
     def _refuse(self, answer: bytes) -> NoReturn:
         """Cut the connection off from within the parser, which must hear of it by an exception."""
@@ -213,31 +175,33 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         exchange = self.cycle
         if not exchange.response_complete:
             exchange.body += body
-            exchange.message_event.set()
+            if exchange is not self._to_begin:
+                exchange.message_event.set()
             if len(exchange.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
 
     def _measure_queue(self) -> int:
-        return sum(len(exchange.body) for exchange, _ in self.pipeline)
+        return sum(len(exchange.body) for exchange in self._waiting)
 
     def on_message_complete(self) -> None:
         """A request is whole; between requests the count starts anew."""
         self.sending_since = None
-        self._header_octets = self._request_octets = 0
+        self._request_octets = 0
         self._is_in_headers = True
-        if not self.cycle.response_complete:
-            self.cycle.more_body = False
-            self.cycle.message_event.set()
-        self._begin()
+        exchange = self.cycle
+        exchange.more_body = False
+        if exchange is self._to_begin:
+            self._begin(exchange)
+        else:
+            exchange.message_event.set()
 
     def on_response_complete(self) -> None:
         """An answer is whole. The tick ends connections that stay idle: a timer for each answer costs more."""
-        self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+        if self._waiting:
+            self._begin(self._waiting.popleft())
         else:
             self.idle_since = self.loop.time()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Any
 
 import structlog
 
@@ -41,13 +40,12 @@ class ProxyTrust:
         self._has_warned = False
         self._is_trusted = lru_cache(maxsize=4096)(self._lies_in_a_named_network)
 
-    def source_of(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
-        """Return the caller's address.
+    def source_of(self, peer: str, headers: Mapping[bytes, bytes]) -> str:
+        """Return the caller's address; `peer` is the one at the other end of the connection.
 
         Raises:
             InvalidRequest: `tls_required`.
         """
-        peer = peer_of(scope)
         trusted = bool(self._proxies) and self._is_trusted(peer)
         if self._needs_tls and not (trusted and _last(headers.get(b"x-forwarded-proto")) == "https"):
             raise InvalidRequest("tls_required", f"from {peer}")
@@ -76,12 +74,6 @@ class ProxyTrust:
 
     def _lies_in_a_named_network(self, address: str) -> bool:
         return _is_address(address) and any(ip_address(address) in network for network in self._proxies)
-
-
-def peer_of(scope: Mapping[str, Any]) -> str:
-    """Return the address at the other end of the connection."""
-    peer: str = scope["client"][0] if scope.get("client") else ""
-    return peer
 
 
 def _is_address(text: str) -> bool:

@@ -57,7 +57,7 @@ class Router:
     def find(self, host: str, path: str) -> Route | None:
         """Return the route, or None when there is nothing at this path. `host` is the Host header, lower case."""
         if path.startswith(TENANT_PREFIX):
-            tenant_id, slash, rest = path[len(TENANT_PREFIX) :].partition("/")
+            tenant_id, slash, rest = path.removeprefix(TENANT_PREFIX).partition("/")
             return self._by_id.get(tenant_id, {}).get(slash + rest) or self._find_below(host, path)
         own = self._routes_of_host(host)
         if own is not None and (route := own.get(path)) is not None:
@@ -69,7 +69,7 @@ class Router:
     def owner_of_unknown_path(self, host: str, path: str) -> Dialect | None:
         """Return the dialect in which an unknown path is to be answered, if one claims it by its prefix."""
         if path.startswith(TENANT_PREFIX):
-            tenant_id, slash, rest = path[len(TENANT_PREFIX) :].partition("/")
+            tenant_id, slash, rest = path.removeprefix(TENANT_PREFIX).partition("/")
             dialect = self._dialects.get(tenant_id)
             prefix = dialect.definition.wire.path_prefix if dialect else ""
             return dialect if prefix and (slash + rest).startswith(prefix) else None

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from email.utils import formatdate
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from mintmark.http.accepting import Acceptor
-from mintmark.http.asgi import Message, Receive, Send
+from mintmark.http.asgi import Answer
 from mintmark.http.capacity import Capacity
 from mintmark.http.limits import BoundedHttpProtocol
 from mintmark.http.listeners import refuse_newcomers, take_newcomers, wait_in_queue
@@ -29,15 +29,12 @@ HANDSHAKE_S: Final = 0.05
 log = structlog.get_logger()
 
 
-AsgiCall = Callable[[Message, Receive, Send], Awaitable[None]]
-
-
 class Binding(NamedTuple):
-    """A listening socket, what ends TLS on it (None: plain HTTP), and the application behind it."""
+    """A listening socket, what ends TLS on it (None: plain HTTP), and what answers its requests."""
 
     socket: socket.socket
     tls: ssl.SSLContext | None
-    app: AsgiCall
+    answer: Answer
 
 
 class HttpServer:
@@ -63,7 +60,8 @@ class HttpServer:
 
     def _listen(self, binding: Binding) -> Acceptor:
         config = Config(
-            binding.app,
+            binding.answer,
+            interface="asgi3",  # it is handed on to our protocol as it is
             http=BoundedHttpProtocol,
             ws="none",
             lifespan="off",

@@ -9,6 +9,8 @@ import msgspec
 
 CORRELATION_ID: Final = b"x-correlation-id"
 """The header by which a caller and the log speak of the same request."""
+CLOSE: Final = (b"connection", b"close")
+"""The header of an answer that is the last on its connection. RFC: 9112 section 9.6."""
 
 
 def join_headers(pairs: Sequence[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
