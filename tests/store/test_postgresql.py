@@ -6,8 +6,6 @@ import asyncio
 import os
 import resource
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,13 +18,12 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql
 
-from mintmark.protocol.errors import AlreadyExists, SettingsError, StoreError, StoreUnavailable
+from mintmark.protocol.errors import AlreadyExists, StoreError, StoreUnavailable
 from mintmark.store.bounds import Bounds
 from mintmark.store.postgresql import connection
-from mintmark.store.schema import migrate, schema_state
+from mintmark.store.schema import schema_state
 from mintmark.store.sql_store import SqlStore
 from mintmark.store.upkeep import MORTAL
-from mintmark.store.urls import show_url
 from tests.postgresql import PASSWORD, Postgres, run_postgres
 
 from .conformance import StoreConformance
@@ -34,8 +31,9 @@ from .conformance_audit import assert_chained, whole_log
 from .conformance_creations import IdempotencyConformance, RegistrationConformance
 from .conformance_life import hear
 from .conformance_together import TogetherConformance
+from .errors import causes_of
 from .samples import NOW, client, digest, refresh, slot, tenant, token
-from .test_sqlite_files import SOURCE, run_child, run_together, start_child, wait_for_leaders
+from .test_sqlite_files import run_child, run_together, start_child, wait_for_leaders
 
 PATIENCE_S = 30.0
 
@@ -461,74 +459,10 @@ class TestTrouble:
         assert not [text for text in causes_of(refusal.value) if digest("a").hex() in text]
 
 
-def causes_of(error: BaseException | None) -> Iterator[str]:
-    """What a log may show of an error and all that led to it."""
-    while error is not None:
-        yield f"{error} {error!r}"
-        error = error.__cause__ or error.__context__
-
-
 def test_a_server_that_is_too_old_is_refused_by_its_version(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "OLDEST", 1000)
     with pytest.raises(StoreUnavailable, match=r"version \d\d; 1000 or newer is needed"):
         schema_state(url)
-
-
-class TestPasswords:
-    @pytest.mark.parametrize(
-        "given",
-        [
-            "postgresql://mintmark:{secret}@127.0.0.1:1/m",
-            "postgresql://127.0.0.1:1/m?user=mintmark&password={secret}",
-            "postgresql://mintmark:{secret}@/m?host=/nonexistent",
-            "postgresql://mintmark:{secret}@[::1/m",
-            "postgresql://mintmark:{secret}@127.0.0.1:1/m?unknown={secret}",
-            "postgresql://mintmark:{secret}@127.0.0.1:{secret}/m",
-            "mysql://mintmark:{secret}@127.0.0.1:1/m",
-        ],
-    )
-    def test_a_url_that_does_not_do_is_refused_without_its_password(self, given: str) -> None:
-        url = given.replace("{secret}", PASSWORD)
-        for call in (SqlStore.open, migrate, schema_state):
-            with pytest.raises((SettingsError, StoreUnavailable)) as refusal:
-                call(url)
-            assert not [text for text in causes_of(refusal.value) if PASSWORD in text]
-        assert PASSWORD not in show_url(url)
-
-    def test_a_wrong_password_is_not_repeated(self, postgres: Postgres) -> None:
-        with pytest.raises(StoreUnavailable) as refusal:
-            schema_state(postgres.url("postgres").replace(PASSWORD, "another-one"))
-        assert not [text for text in causes_of(refusal.value) if "another-one" in text]
-
-    @pytest.mark.parametrize(
-        ("url", "shown"),
-        [
-            ("postgresql://m:pw@db/name", "postgresql://m@db/name"),
-            ("postgres://m@a:1,b:2/name?sslmode=require", "postgresql://m@a:1,b:2/name"),
-            ("postgresql:///name?password=pw", "postgresql:///name"),
-            ("postgresql://db:5432", "postgresql://db:5432"),
-            ("postgresql://m:p/w@db/name", "postgresql://***"),
-            ("postgresql://m:p?w@db/name", "postgresql://***"),
-            ("postgresql://m:p@w@db/name", "postgresql://***"),
-            ("sqlite:////srv/m.db", "sqlite:////srv/m.db"),
-            ("mysql://m:pw@db/name", "***"),
-        ],
-    )
-    def test_a_url_is_shown_without_its_password(self, url: str, shown: str) -> None:
-        assert show_url(url) == shown
-
-    def test_a_missing_driver_names_the_extra(self, url: str) -> None:
-        program = (
-            "import sys; sys.modules['psycopg'] = None\n"
-            "from mintmark.store.schema import schema_state\n"
-            "schema_state(sys.argv[1])"
-        )
-        environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-        ended = subprocess.run(
-            [sys.executable, "-c", program, url], env=environment, capture_output=True, text=True, check=False
-        )
-        assert "mintmark[postgresql]" in ended.stderr.splitlines()[-1]
-        assert PASSWORD not in ended.stderr
 
 
 class TestPlans:
