@@ -52,15 +52,18 @@ class PooledReader:
             raise StoreError(OPENED_ELSEWHERE)
         if self._in_hand >= self._bounds.reads_waiting:
             raise StoreUnavailable("too many reads are waiting")
+        reading = self._submit(lambda connection: read(connection, *args, **kwargs))
         self._in_hand += 1
         try:
-            # Not `wait_for`: with Python 3.11 it forgets a cancellation that comes as the read ends.
-            async with asyncio.timeout(self._bounds.wait_s):
-                return await self._submit(lambda connection: read(connection, *args, **kwargs))
-        except TimeoutError as error:
-            raise StoreUnavailable("PostgreSQL took too long to read") from error
+            # Not `wait_for`: Python 3.11's forgets a cancellation that comes as the read ends, and later ones want a
+            # task, in which no request begins.
+            done, _ = await asyncio.wait((reading,), timeout=self._bounds.wait_s)
         finally:
             self._in_hand -= 1
+            reading.cancel()
+        if not done:
+            raise StoreUnavailable("PostgreSQL took too long to read")
+        return reading.result()
 
     def _submit(self, read: Callable[[Connection], Result]) -> asyncio.Future[Result]:
         try:
