@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.architecture.conformance_page import collect_proofs, write_page
@@ -18,6 +19,10 @@ from tests.postgresql import FAST, Postgres, run_postgres
 
 # The tests fail on purpose, all from one address: none of them may be braked by another.
 PATIENT = {"failures_per_client": "1000000", "failures_per_source": "1000000", "shutdown_grace_s": "1"}
+
+# How fast a machine is that others use, too, says nothing of what is tested.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 TESTS = Path(__file__).parent
 ON_FIXED_PORTS = {"cli", "foreign"}

@@ -6,7 +6,9 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict
 
+from mintmark.protocol.errors import StoreUnavailable
 from mintmark.settings import Settings
 
 
@@ -22,6 +24,7 @@ def configure_logs(settings: Settings) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            name_what_is_away,
             *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[settings.log_level.upper()]),
@@ -33,3 +36,10 @@ def configure_logs(settings: Settings) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     # It warns of what it leaves unsaid when a session ends; whoever called is told of the end itself.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
+
+
+def name_what_is_away(_: object, __: str, event: EventDict) -> EventDict:
+    """Say in one line that the database is away: at which place of the program it was missed would only bury that."""
+    if isinstance(event.get("exc_info"), StoreUnavailable):
+        event["error"] = str(event.pop("exc_info"))
+    return event

@@ -6,6 +6,7 @@ A setting that is unknown or of another type stops the start, with file and key.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -134,6 +135,35 @@ MIN_ANNOUNCE_S: Final = 360
 """A verifier may keep the key set for 300 seconds, and a process may hear of a key up to a minute after it was made."""
 MIN_RETENTION_S: Final = 3600
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+ANY: Final = math.inf
+RANGES: Final[Mapping[str, tuple[float, float]]] = {
+    "workers": (1, 512),
+    "client_cache_size": (1, ANY),
+    "refresh_interval_s": (0.05, 60),
+    "refresh_timeout_s": (0.05, 60),
+    "cache_max_age_s": (0, 86_400),
+    "shed_after_s": (0.01, 60),
+    "database_connect_timeout_s": (2, 300),
+    "database_statement_timeout_s": (0.1, 600),
+    "database_readers": (1, 64),
+    "database_reads_waiting": (1, 100_000),
+    "database_writes_waiting": (1, 100_000),
+    "database_wait_s": (0.1, 600),
+    "database_slow_after_s": (0.05, 600),
+    "failures_per_client": (1, ANY),
+    "failures_per_source": (1, ANY),
+    "open_api_calls_per_s": (0, ANY),
+    "shutdown_delay_s": (0, 3600),
+    "shutdown_grace_s": (0, 3600),
+    "key_announce_s": (MIN_ANNOUNCE_S, ANY),
+    "audit_checkpoint_interval_s": (1, 86_400),
+    "audit_retention_s": (MIN_RETENTION_S, ANY),
+    "audit_event_retention_s": (MIN_RETENTION_S, ANY),
+    "secret_expiry_notice_s": (0, ANY),
+    "upkeep_interval_s": (0.05, 3600),
+    "trace_sample_ratio": (0, 1),
+}
+"""The least and the most that a number may be, where no other setting has a say in it."""
 
 
 class Given(NamedTuple):
@@ -164,7 +194,7 @@ def load_settings(
     )
     settings = Settings(**{name: one.value for name, one in given.items()})
     # Only now: what one source says may be right only beside what another says.
-    for name, is_right, wanted in _bounds(settings):
+    for name, is_right, wanted in _rules(settings):
         if not is_right:
             origin = given[name].origin if name in given else "default"
             raise SettingsError(f"{origin}: {name}: must be {wanted}")
@@ -226,54 +256,33 @@ def _read_typed(values: Mapping[str, Any], origin: str, *, strict: bool = True) 
     return {name: Given(getattr(settings, name), origin) for name in values}
 
 
-def _bounds(settings: Settings) -> list[tuple[str, bool, str]]:
+def describe_range(name: str) -> str:
+    """Return in words which values a setting of RANGES may have."""
+    least, most = RANGES[name]
+    unit = " seconds" if name.endswith("_s") and not name.endswith("_per_s") else ""
+    return f"{least:g}{unit} or more" if most is ANY else f"from {least:g} to {most:g}{unit}"
+
+
+def _rules(settings: Settings) -> list[tuple[str, bool, str]]:
+    """Return for each setting that not every value is good for: its name, whether it is right, and what is wanted."""
+    ranges = [
+        (name, least <= getattr(settings, name) <= most, describe_range(name)) for name, (least, most) in RANGES.items()
+    ]
     return [
-        ("workers", 1 <= settings.workers <= 512, "from 1 to 512"),
-        ("client_cache_size", settings.client_cache_size >= 1, "1 or more"),
-        ("refresh_interval_s", 0.05 <= settings.refresh_interval_s <= 60, "from 0.05 to 60 seconds"),
-        ("refresh_timeout_s", 0.05 <= settings.refresh_timeout_s <= 60, "from 0.05 to 60 seconds"),
-        ("cache_max_age_s", 0 <= settings.cache_max_age_s <= 86_400, "from 0 to 86400 seconds"),
-        ("shed_after_s", 0.01 <= settings.shed_after_s <= 60, "from 0.01 to 60 seconds"),
-        ("database_connect_timeout_s", 2 <= settings.database_connect_timeout_s <= 300, "from 2 to 300 seconds"),
-        (
-            "database_statement_timeout_s",
-            0.1 <= settings.database_statement_timeout_s <= 600,
-            "from 0.1 to 600 seconds",
-        ),
+        *ranges,
         (
             "database_lock_timeout_s",
             0.1 <= settings.database_lock_timeout_s <= settings.database_statement_timeout_s,
             f"from 0.1 seconds to database_statement_timeout_s, {settings.database_statement_timeout_s:g}",
         ),
-        ("database_readers", 1 <= settings.database_readers <= 64, "from 1 to 64"),
-        ("database_reads_waiting", 1 <= settings.database_reads_waiting <= 100_000, "from 1 to 100000"),
-        ("database_writes_waiting", 1 <= settings.database_writes_waiting <= 100_000, "from 1 to 100000"),
-        ("database_wait_s", 0.1 <= settings.database_wait_s <= 600, "from 0.1 to 600 seconds"),
-        ("database_slow_after_s", 0.05 <= settings.database_slow_after_s <= 600, "from 0.05 to 600 seconds"),
-        ("failures_per_client", settings.failures_per_client >= 1, "1 or more"),
-        ("failures_per_source", settings.failures_per_source >= 1, "1 or more"),
-        ("open_api_calls_per_s", settings.open_api_calls_per_s >= 0, "0 or more"),
-        ("shutdown_delay_s", 0 <= settings.shutdown_delay_s <= 3600, "from 0 to 3600 seconds"),
-        ("shutdown_grace_s", 0 <= settings.shutdown_grace_s <= 3600, "from 0 to 3600 seconds"),
-        ("key_announce_s", settings.key_announce_s >= MIN_ANNOUNCE_S, f"{MIN_ANNOUNCE_S} seconds or more"),
         (
             "key_lifetime_s",
             settings.key_lifetime_s > settings.key_announce_s,
             f"longer than key_announce_s, {settings.key_announce_s}",
         ),
-        ("audit_checkpoint_interval_s", 1 <= settings.audit_checkpoint_interval_s <= 86_400, "from 1 to 86400 seconds"),
-        ("audit_retention_s", settings.audit_retention_s >= MIN_RETENTION_S, f"{MIN_RETENTION_S} seconds or more"),
-        (
-            "audit_event_retention_s",
-            settings.audit_event_retention_s >= MIN_RETENTION_S,
-            f"{MIN_RETENTION_S} seconds or more",
-        ),
-        ("secret_expiry_notice_s", settings.secret_expiry_notice_s >= 0, "0 seconds or more"),
-        ("upkeep_interval_s", 0.05 <= settings.upkeep_interval_s <= 3600, "from 0.05 to 3600 seconds"),
         ("log_level", settings.log_level in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"),
         ("log_format", settings.log_format in {"text", "json"}, "text or json"),
         ("otlp_endpoint", is_url(settings.otlp_endpoint), "a URL, http:// or https://, or empty"),
-        ("trace_sample_ratio", 0 <= settings.trace_sample_ratio <= 1, "from 0 to 1"),
         ("listen", bool(settings.listen), "at least one address"),
     ]
 

@@ -29,6 +29,7 @@ UNITS = {
     "database_writes_waiting": "writes",
     "failures_per_client": "failures a minute",
     "failures_per_source": "failures a minute",
+    "open_api_calls_per_s": "calls a second",
 }
 """Beside these a name tells its unit: `_s` is seconds."""
 ELSEWHERE = {
@@ -48,10 +49,16 @@ def settings_table() -> str:
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
     }
     rows = [
-        (f"`{name}`", _default(name), UNITS.get(name, "seconds" if name.endswith("_s") else ""), meanings[name])
+        (
+            f"`{name}`",
+            _default(name),
+            UNITS.get(name, "seconds" if name.endswith("_s") else ""),
+            settings.describe_range(name).replace(" seconds", "") if name in settings.RANGES else "",
+            meanings[name],
+        )
         for name in settings.FIELDS
     ]
-    return _table(("setting", "default", "unit", "meaning"), rows)
+    return _table(("setting", "default", "unit", "bounds", "meaning"), rows)
 
 
 def _default(name: str) -> str:

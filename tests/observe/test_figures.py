@@ -28,7 +28,7 @@ OPAQUE = {"grant_type": "client_credentials"}
 
 
 def test_of_two_workers_the_sums_are_exact(watched: WatchedServer, full_deployment: Deployment):
-    before = watched.scrape()
+    before, began = watched.scrape(), time.monotonic()
     opaque = basic("meter", full_deployment.secrets["opaque/meter"])
     requests = [
         *[ask(DEFAULT)] * 120,
@@ -52,9 +52,11 @@ def test_of_two_workers_the_sums_are_exact(watched: WatchedServer, full_deployme
     assert grown(OTHERS, tenant="default", endpoint="introspection", reason="wrong_secret") == 7
     assert grown(f"{DURATION}_count", endpoint="token") == 240
     assert grown(f"{DURATION}_bucket", endpoint="token", le="+Inf") == 240
-    # Beside these, each worker writes its events when their second is over.
-    assert 70 <= grown("mintmark_commit_batch_writes_sum") <= 80
-    assert grown("mintmark_commit_duration_seconds_count") == grown("mintmark_commit_batch_writes_count") <= 70
+    # Beside these, each worker writes its events when their second is over, and tends what is to be tended.
+    beside = 10 + 4 * (time.monotonic() - began)
+    writes = grown("mintmark_commit_batch_writes_sum")
+    assert 70 <= writes <= 70 + beside
+    assert grown("mintmark_commit_duration_seconds_count") == grown("mintmark_commit_batch_writes_count") <= writes
 
 
 def test_both_workers_had_their_share_and_both_tell_of_themselves(watched: WatchedServer):

@@ -238,6 +238,17 @@ class RevocationConformance:
         assert not await store.tokens.is_jti_revoked("acme", "k")
         assert not await store.tokens.is_jti_revoked("other", "j")
 
+    async def test_many_who_ask_at_once_are_each_told_of_what_they_asked_for(self, store: Store) -> None:
+        names = [f"t{number}" for number in range(40)]
+        there = names[::2]
+        await store.tokens.add([token(name) for name in there])
+        for tenant_id, jti in (("acme", "t0"), ("acme", "t1"), ("other", "t2")):
+            await store.tokens.revoke_jti(tenant_id, jti, NOW + 60)
+        found = await asyncio.gather(*(store.tokens.find(digest(name)) for name in names))
+        assert [one and one.digest for one in found] == [digest(one) if one in there else None for one in names]
+        revoked = await asyncio.gather(*(store.tokens.is_jti_revoked("acme", name) for name in names))
+        assert [name for name, is_revoked in zip(names, revoked, strict=True) if is_revoked] == ["t0", "t1"]
+
     async def test_revoking_a_jwt_twice_is_revoking_it_once(self, store: Store, another_process: Store) -> None:
         both = [each.tokens.revoke_jti("acme", "j", NOW) for each in [store, another_process] * 5]
         await asyncio.gather(*both)

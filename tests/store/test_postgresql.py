@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from sqlalchemy.dialects import postgresql
 
 from mintmark.protocol.errors import AlreadyExists, SettingsError, StoreError, StoreUnavailable
 from mintmark.store.bounds import Bounds
-from mintmark.store.prepared import say
 from mintmark.store.schema import migrate, schema_state
 from mintmark.store.sql_store import SqlStore
 from mintmark.store.upkeep import MORTAL
@@ -93,32 +92,6 @@ def many_descriptors() -> Iterator[None]:
         for one in opened:
             os.close(one)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-END_OWN_SESSION = "SELECT pg_terminate_backend(pg_backend_pid())"
-
-
-def ended_by_core(connection: Connection) -> None:
-    connection.exec_driver_sql(END_OWN_SESSION)
-
-
-def ended_by_the_driver(connection: Connection) -> None:
-    say(connection, END_OWN_SESSION)
-
-
-async def begin_part(together: SqlStore) -> None:
-    async with together.together():
-        pass
-
-
-NEXT_IN_A_BLOCK: dict[str, Callable[[SqlStore], Awaitable[object]]] = {
-    "run": lambda together: together._writing.run(ended_by_core),
-    "write": lambda together: together.clients.add([client()]),
-    "read": lambda together: together.tenants.find("acme"),
-    "read by core": lambda together: together.sites.find("acme", "a"),
-    "part": begin_part,
-    "nothing": lambda together: asyncio.sleep(0),
-}
 
 
 @pytest.mark.asyncio
@@ -414,22 +387,6 @@ class TestTrouble:
         async with hasty.together() as together:
             assert await together.tenants.find("acme") is not None
         await hasty.close()
-
-    @pytest.mark.parametrize("ends_it", [ended_by_core, ended_by_the_driver])
-    @pytest.mark.parametrize("name", ["run", "write", "read", "read by core", "part", "nothing"])
-    async def test_a_block_whose_session_ends_is_unavailable_whatever_comes_next(
-        self, postgres: Postgres, store: SqlStore, ends_it: Callable[[Connection], None], name: str
-    ) -> None:
-        with pytest.raises(StoreUnavailable):
-            async with store.together() as together:
-                await together.tenants.add(tenant(), [])
-                with suppress(StoreUnavailable):
-                    await together._writing.run(ends_it)
-                await NEXT_IN_A_BLOCK[name](together)
-        async with store.together() as together:
-            assert await together.tenants.find("acme") is None
-            await together.tenants.add(tenant(), [])
-        assert await store.tenants.find("acme") is not None
 
     async def test_a_block_keeps_no_token_waiting(self, store: SqlStore, another_process: SqlStore) -> None:
         async with store.together() as together:

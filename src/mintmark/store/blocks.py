@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 from mintmark.protocol.errors import StoreError, StoreUnavailable
 from mintmark.store.faults import store_faults
 from mintmark.store.prepared import Prepared
-from mintmark.store.reading import Reader
+from mintmark.store.reading import PointRead, Reader
 from mintmark.store.session import OPENED_ELSEWHERE
 from mintmark.store.transaction import Transaction
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+Key = TypeVar("Key")
 
 MAX_WAIT_S: Final = 10.0
 """For the transaction that this process has in hand."""
@@ -78,11 +79,15 @@ class BlockReader:
             self._read.clear()
             self._era = self._transaction.era
         asked = (read, args)
-        if kwargs or not all(isinstance(one, str | bytes | Prepared) for one in args):
+        if kwargs or not all(isinstance(one, str | bytes | Prepared | None) for one in args):
             return await self._reader.run(read, *args, **kwargs)
         if asked not in self._read:
             self._read[asked] = await self._reader.run(read, *args, **kwargs)
         return cast(Result, self._read[asked])
+
+    async def find(self, read: PointRead[Key, Result], key: Key) -> Result:
+        """Return what is found by a key, or was. Raises: StoreUnavailable, StoreError."""
+        return await self.run(read.one, key)
 
     def close(self) -> None:
         """Leave the connection to the block."""

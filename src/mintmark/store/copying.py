@@ -48,6 +48,13 @@ class Portion(NamedTuple):
 
     table: Table
     condition: ColumnElement[bool]
+    about: str = ""
+    """Which of the table's rows, where there are others."""
+
+    @property
+    def name(self) -> str:
+        """What is said of it while it is copied."""
+        return f"{self.table.name} {self.about}".rstrip()
 
 
 class Ends(NamedTuple):
@@ -63,7 +70,8 @@ def list_portions() -> list[Portion]:
     portions = [Portion(table, true()) for table in METADATA.sorted_tables if table not in (TENANT, DEPLOYMENT_FACT)]
     facts = Portion(DEPLOYMENT_FACT, DEPLOYMENT_FACT.c.name.not_in(OF_THE_DATABASE))
     # A customer refers to its msp, which is nobody's customer.
-    return [Portion(TENANT, TENANT.c.msp_id.is_(None)), Portion(TENANT, TENANT.c.msp_id.is_not(None)), *portions, facts]
+    customers = Portion(TENANT, TENANT.c.msp_id.is_not(None), "(customers)")
+    return [Portion(TENANT, TENANT.c.msp_id.is_(None)), customers, *portions, facts]
 
 
 def copy_database(source_url: str, target_url: str, origin: str, tell: Tell) -> int:
@@ -144,7 +152,7 @@ def copy_portion(ends: Ends, portion: Portion, tell: Tell) -> None:
         with transaction(ends.target, ends.target_place):
             add_rows(ends.target, portion.table, [dict(row._mapping) for row in page])
         done += len(page)
-        tell("copied", portion.table.name, done, total)
+        tell("copied", portion.name, done, total)
 
 
 insert_into: Final = cache(JsonInsert)
@@ -163,7 +171,7 @@ def verify_portion(ends: Ends, portion: Portion, tell: Tell) -> int:
 
     They are counted, and a digest is made over all of them in the order of their keys, on both sides.
     """
-    name, total, rows = portion.table.name, count(ends.source, portion), [0, 0]
+    name, total, rows = portion.name, count(ends.source, portion), [0, 0]
     digests = sha256(), sha256()
     for both in zip_longest(pages(ends.source, portion, None), pages(ends.target, portion, None), fillvalue=()):
         for side, page in enumerate(both):

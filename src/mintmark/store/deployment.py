@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from mintmark.store.prepared import Prepared
-from mintmark.store.reading import Reader
+from mintmark.store.reading import PointRead, Reader
 from mintmark.store.session import Bell
 from mintmark.store.tables import DEPLOYMENT_FACT, REVISION
 from mintmark.store.writing import Shown, Subject, Writing
@@ -48,7 +48,7 @@ class SqlDeployment:
 
     async def revisions(self) -> tuple[int, int]:
         """Return the revision, and what it was at the last change of a tenant or key. Raises: StoreUnavailable."""
-        return await self._reader.run(read_revisions)
+        return await self._reader.find(REVISIONS, None)
 
     async def look(self) -> tuple[int, int]:
         """Return the revisions, soon or not at all. Raises: StoreUnavailable."""
@@ -78,6 +78,13 @@ def read_revisions(connection: Connection) -> tuple[int, int]:
     """Return the revision, and what it was at the last change of a tenant or key. Raises: DBAPIError."""
     number, of_issuers = READ_REVISIONS.rows(connection)[0]
     return int(number), int(of_issuers)
+
+
+REVISIONS: Final = PointRead(
+    lambda connection, _: read_revisions(connection),
+    lambda connection, _: {None: read_revisions(connection)},
+)
+"""Who asks at the same time has the same answer."""
 
 
 def read_fact(connection: Connection, name: str) -> str | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +19,15 @@ from mintmark.store.session import OPENED_ELSEWHERE
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+Key = TypeVar("Key")
+
+
+class PointRead(NamedTuple, Generic[Key, Result]):
+    """A read of one thing by its key, for which many callers may ask at once."""
+
+    one: Callable[[Connection, Key], Result]
+    several: Callable[[Connection, Sequence[Key]], Mapping[Key, Result]]
+    """The same for several keys; each has its answer."""
 
 
 class Reader(Protocol):
@@ -32,6 +41,12 @@ class Reader(Protocol):
         **kwargs: Given.kwargs,
     ) -> Result:
         """Return what `read` returns, given a connection. Raises: StoreUnavailable, StoreError."""
+
+    async def find(self, read: PointRead[Key, Result], key: Key) -> Result:
+        """Return what is found by a key, as it is now or later; perhaps by one read with others' keys.
+
+        Raises: StoreUnavailable, StoreError.
+        """
 
     def close(self) -> None:
         """Let go of the database."""
@@ -60,6 +75,10 @@ class InlineReader:
     ) -> Result:
         """Return what `read` returns, given the connection. Raises: StoreUnavailable, StoreError."""
         return self._run(lambda connection: read(connection, *args, **kwargs))
+
+    async def find(self, read: PointRead[Key, Result], key: Key) -> Result:
+        """Return what is found by a key: nobody else reads meanwhile. Raises: StoreUnavailable, StoreError."""
+        return await self.run(read.one, key)
 
     def _run(self, read: Callable[[Connection], Result]) -> Result:
         if self._process != os.getpid():

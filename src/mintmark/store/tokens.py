@@ -8,20 +8,25 @@ from typing import Final
 
 from msgspec.structs import asdict, astuple
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Table,
+    Text,
     bindparam,
+    cast,
     delete,
+    func,
     insert,
     literal_column,
     select,
+    tuple_,
     update,
 )
 
 from mintmark.store.batching import add_tokens
 from mintmark.store.prepared import Prepared
-from mintmark.store.reading import Reader
+from mintmark.store.reading import PointRead, Reader
 from mintmark.store.records import ReusableToken, ReuseSlot, Rotation, TokenRecord
 from mintmark.store.session import Turn
 from mintmark.store.statements import InsertUnlessThere
@@ -42,6 +47,7 @@ FIND_NAMED: Final = Prepared(
     select(TOKEN).where(TOKEN.c.digest >= bindparam("first"), TOKEN.c.digest <= bindparam("last"))
 )
 FIND: Final = Prepared(select(TOKEN).where(IS_TOKEN))
+FIND_SEVERAL: Final = Prepared(select(TOKEN).where(TOKEN.c.digest == func.any(bindparam("digests"))))
 # SQLite has no such lock, and no need of it: there the statement is `FIND`.
 FIND_AND_LOCK: Final = Prepared(select(TOKEN).where(IS_TOKEN).with_for_update())
 FIND_REUSABLE: Final = Prepared(
@@ -63,6 +69,13 @@ SPEND: Final = update(TOKEN).where(IS_TOKEN).values(used_at=bindparam("now"))
 FIND_REVOKED: Final = Prepared(
     select(literal_column("1")).where(
         REVOKED_JWT.c.tenant_id == bindparam("of_tenant_id"), REVOKED_JWT.c.jti == bindparam("of_jti")
+    )
+)
+FIND_SEVERAL_REVOKED: Final = Prepared(
+    select(REVOKED_JWT.c.tenant_id, REVOKED_JWT.c.jti).where(
+        tuple_(REVOKED_JWT.c.tenant_id, REVOKED_JWT.c.jti).in_(
+            select(*(func.unnest(cast(bindparam(name), ARRAY(Text))) for name in ("tenant_ids", "jtis")))
+        )
     )
 )
 REVOKE: Final = InsertUnlessThere(REVOKED_JWT)
@@ -87,7 +100,7 @@ class SqlTokens:
 
     async def find(self, digest: bytes) -> TokenRecord | None:
         """Return the token with this SHA-256 digest, or None. Raises: StoreUnavailable."""
-        return await self._reader.run(read_token, digest)
+        return await self._reader.find(TOKEN_BY_DIGEST, digest)
 
     async def find_named(self, name: bytes) -> TokenRecord | None:
         """Return the one token whose digest begins so; None if there is none, or more. Raises: StoreUnavailable."""
@@ -142,13 +155,22 @@ class SqlTokens:
 
     async def is_jti_revoked(self, tenant_id: str, jti: str) -> bool:
         """Return whether a JWT was revoked. Raises: StoreUnavailable."""
-        return await self._reader.run(read_revoked, tenant_id, jti)
+        return await self._reader.find(REVOKED_BY_JTI, (tenant_id, jti))
 
 
 def read_token(connection: Connection, digest: bytes, statement: Prepared = FIND) -> TokenRecord | None:
     """Return the token with this digest, or None. Raises: DBAPIError."""
     rows = statement.rows(connection, digest)
     return TokenRecord(*rows[0]) if rows else None
+
+
+def read_tokens(connection: Connection, digests: Sequence[bytes]) -> dict[bytes, TokenRecord | None]:
+    """Return the tokens with these digests; each has its answer. Raises: DBAPIError."""
+    found = {row[0]: TokenRecord(*row) for row in FIND_SEVERAL.rows(connection, list(digests))}
+    return {digest: found.get(digest) for digest in digests}
+
+
+TOKEN_BY_DIGEST: Final = PointRead(read_token, read_tokens)
 
 
 def read_named(connection: Connection, name: bytes) -> TokenRecord | None:
@@ -282,7 +304,7 @@ def show_family(connection: Connection, *, family: bytes) -> Shown | None:
 
 def show_jwt(connection: Connection, *, tenant_id: str, jti: str) -> Shown:
     """Return what the audit log says of a JWT. Raises: DBAPIError."""
-    return {"is_revoked": read_revoked(connection, tenant_id, jti)}
+    return {"is_revoked": read_revoked(connection, (tenant_id, jti))}
 
 
 def write_revoked(connection: Connection, *, tenant_id: str, jti: str, expires_at: int) -> None:
@@ -290,6 +312,15 @@ def write_revoked(connection: Connection, *, tenant_id: str, jti: str, expires_a
     connection.execute(REVOKE, {"tenant_id": tenant_id, "jti": jti, "expires_at": expires_at})
 
 
-def read_revoked(connection: Connection, tenant_id: str, jti: str) -> bool:
-    """Return whether a JWT was revoked. Raises: DBAPIError."""
-    return bool(FIND_REVOKED.rows(connection, tenant_id, jti))
+def read_revoked(connection: Connection, jwt: tuple[str, str]) -> bool:
+    """Return whether a JWT, by tenant and `jti`, was revoked. Raises: DBAPIError."""
+    return bool(FIND_REVOKED.rows(connection, *jwt))
+
+
+def read_several_revoked(connection: Connection, jwts: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bool]:
+    """Return which of these JWTs were revoked. Raises: DBAPIError."""
+    revoked = set(FIND_SEVERAL_REVOKED.rows(connection, *map(list, zip(*jwts, strict=True))))
+    return {jwt: jwt in revoked for jwt in jwts}
+
+
+REVOKED_BY_JTI: Final = PointRead(read_revoked, read_several_revoked)

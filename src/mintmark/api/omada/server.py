@@ -105,7 +105,7 @@ class OpenApi:
             raise
         except Exception as error:
             name = "unavailable" if isinstance(error, StoreUnavailable) else "general_error"
-            log.error("open_api_failed", correlation_id=correlation_id, path=scope["path"], exc_info=True)
+            log.error("open_api_failed", correlation_id=correlation_id, path=scope["path"], exc_info=error)
             self._count(note, scope["path"], "failed")
         response = write_envelope(refuse(name), CODES[name].status, correlation_id)
         if name == "unavailable":

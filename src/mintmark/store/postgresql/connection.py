@@ -238,7 +238,7 @@ class Link:
                 self._connection.exec_driver_sql(ONLY_READS)
         except DBAPIError as error:
             self.drop()
-            raise StoreUnavailable(f"PostgreSQL: {error.orig}") from None
+            raise StoreUnavailable(f"PostgreSQL: {on_one_line(error)}") from None
         return self._connection
 
 
@@ -246,6 +246,11 @@ def driver(connection: Connection) -> psycopg.Connection[Any]:
     """Return the driver's connection. Raises: sqlalchemy.exc.InvalidRequestError (it is closed)."""
     found: Any = connection.connection.driver_connection
     return found  # type: ignore[no-any-return]
+
+
+def on_one_line(error: DBAPIError) -> str:
+    """Return what the driver says, for a log: of several hosts it writes a line each."""
+    return " ".join(str(error.orig).split())
 
 
 def is_closed(connection: Connection) -> bool:

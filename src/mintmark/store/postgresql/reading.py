@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -17,10 +18,13 @@ from mintmark.protocol.errors import StoreError, StoreUnavailable
 from mintmark.store.bounds import Bounds
 from mintmark.store.faults import read_fault
 from mintmark.store.postgresql.connection import Link, Unanswered
+from mintmark.store.postgresql.shared_reads import SharedReads
+from mintmark.store.reading import PointRead
 from mintmark.store.session import OPENED_ELSEWHERE
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+Key = TypeVar("Key")
 
 
 class PooledReader:
@@ -39,6 +43,7 @@ class PooledReader:
         self._links: list[Link] = []
         self._process = os.getpid()
         self._in_hand = 0
+        self._shared: dict[PointRead[Any, Any], SharedReads[Any, Any]] = {}
 
     async def run(
         self,
@@ -48,18 +53,42 @@ class PooledReader:
         **kwargs: Given.kwargs,
     ) -> Result:
         """Return what `read` returns, given a connection. Raises: StoreUnavailable, StoreError."""
+        with self._counted():
+            return await self._run(lambda connection: read(connection, *args, **kwargs))
+
+    async def find(self, read: PointRead[Key, Result], key: Key) -> Result:
+        """Return what is found by a key, by one read with the keys that wait. Raises: StoreUnavailable, StoreError."""
+        shared = self._shared.get(read)
+        if shared is None:
+            shared = self._shared[read] = SharedReads(partial(self._find_several, read), self._bounds.wait_s)
+        with self._counted():
+            return cast(Result, await shared.find(key))
+
+    async def _find_several(self, read: PointRead[Key, Result], keys: Sequence[Key]) -> Mapping[Key, Result]:
+        if len(keys) == 1:
+            return {keys[0]: await self._run(lambda connection: read.one(connection, keys[0]))}
+        return await self._run(lambda connection: read.several(connection, keys))
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count a caller, in its process and as long as there is room for it. Raises: StoreUnavailable, StoreError."""
         if self._process != os.getpid():
             raise StoreError(OPENED_ELSEWHERE)
         if self._in_hand >= self._bounds.reads_waiting:
             raise StoreUnavailable("too many reads are waiting")
-        reading = self._submit(lambda connection: read(connection, *args, **kwargs))
         self._in_hand += 1
+        try:
+            yield
+        finally:
+            self._in_hand -= 1
+
+    async def _run(self, read: Callable[[Connection], Result]) -> Result:
+        reading = self._submit(read)
         try:
             # Not `wait_for`: Python 3.11's forgets a cancellation that comes as the read ends, and later ones want a
             # task, in which no request begins.
             done, _ = await asyncio.wait((reading,), timeout=self._bounds.wait_s)
         finally:
-            self._in_hand -= 1
             reading.cancel()
         if not done:
             raise StoreUnavailable("PostgreSQL took too long to read")
@@ -121,6 +150,10 @@ class BlockReader:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except DBAPIError as error:
             raise read_fault(error) from error
+
+    async def find(self, read: PointRead[Key, Result], key: Key) -> Result:
+        """Return what is found by a key. Raises: StoreUnavailable, StoreError."""
+        return await self.run(read.one, key)
 
     def close(self) -> None:
         """Leave the connection to the transaction."""
