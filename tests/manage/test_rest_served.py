@@ -57,6 +57,18 @@ def test_an_administrator_with_curl_makes_a_client_that_gets_a_token(served: Ser
 
 
 @pytest.mark.foreign
+def test_a_client_registers_itself_with_curl(served: Server, bearer: list[str]):
+    send(served, bearer, "PATCH", "/tenants/default", {"allows_registration": True})
+    _, initial = send(served, bearer, "POST", "/tenants/default/registration-tokens", {})
+    answer = curl(
+        "-H", f"Authorization: Bearer {initial['initial_access_token']}", "-H", "Content-Type: application/json",
+        "-d", '{"client_name":"Branch 7"}', f"{served.url}/connect/register",
+    )  # fmt: skip
+
+    assert json.loads(answer)["client_name"] == "Branch 7"
+
+
+@pytest.mark.foreign
 def test_a_body_that_is_too_large_is_refused_before_it_is_read_and_the_next_request_goes_on(
     served: Server, bearer: list[str], tmp_path: Path
 ):

@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from sqlalchemy.dialects import postgresql
 
 from mintmark.protocol.errors import AlreadyExists, StoreError, StoreUnavailable
 from mintmark.store.bounds import Bounds
-from mintmark.store.postgresql import connection
 from mintmark.store.schema import schema_state
 from mintmark.store.sql_store import SqlStore
 from mintmark.store.upkeep import MORTAL
@@ -92,34 +90,6 @@ def many_descriptors() -> Iterator[None]:
         for one in opened:
             os.close(one)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@contextmanager
-def without_standby(server: Postgres) -> Iterator[None]:
-    """Every commit, from some moment soon, waits for a standby that is not there."""
-    server.set("synchronous_standby_names", "nobody")
-    try:
-        yield
-    finally:
-        server.set("synchronous_standby_names", "")
-
-
-async def add_until_refused(store: SqlStore) -> str:
-    """Add tokens, and return the first that was not answered."""
-    deadline = time.monotonic() + PATIENCE_S
-    for number in count():
-        assert time.monotonic() < deadline
-        try:
-            await store.tokens.add([token(f"t{number}")])
-        except StoreUnavailable as refusal:
-            assert "did not answer in time" in str(refusal)
-            return f"t{number}"
-    raise AssertionError
-
-
-async def add_together(store: SqlStore, tenant_id: str) -> None:
-    async with store.together() as together:
-        await together.tenants.add(tenant(tenant_id), [])
 
 
 @pytest.mark.asyncio
@@ -296,22 +266,6 @@ class TestTrouble:
         await recovers(store, "after")
         await store.close()
 
-    async def test_a_commit_that_waits_for_an_absent_standby_is_given_up_and_keeps_no_session(
-        self, durable: Postgres, durable_url: str
-    ) -> None:
-        store = SqlStore.open(durable_url, Bounds(statement_timeout_s=0.2, lock_timeout_s=0.2))
-        with without_standby(durable):
-            refused = await add_until_refused(store)
-            for tenant_id in "ab":
-                with pytest.raises(StoreUnavailable, match="did not answer in time"):
-                    await add_together(store, tenant_id)
-            deadline = time.monotonic() + PATIENCE_S
-            while durable.tell("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"):
-                assert time.monotonic() < deadline
-        await recovers(store, "after")
-        assert await store.tokens.find(digest(refused)) is not None, "it is there, though nobody could say so"
-        await store.close()
-
     async def test_one_read_too_many_is_refused_at_once_and_those_in_hand_are_finished(self, url: str) -> None:
         store = SqlStore.open(url, Bounds(readers=1, reads_waiting=2))
         slow = [store._opened.reader.run(lambda one: one.exec_driver_sql("SELECT pg_sleep(0.3)").all()) for _ in "ab"]
@@ -457,12 +411,6 @@ class TestTrouble:
         with pytest.raises(StoreError) as refusal:
             await store.tokens.find(digest("a"))
         assert not [text for text in causes_of(refusal.value) if digest("a").hex() in text]
-
-
-def test_a_server_that_is_too_old_is_refused_by_its_version(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "OLDEST", 1000)
-    with pytest.raises(StoreUnavailable, match=r"version \d\d; 1000 or newer is needed"):
-        schema_state(url)
 
 
 class TestPlans:

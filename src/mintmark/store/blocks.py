@@ -142,6 +142,8 @@ class KeptBlocks:
             self.close()
 
     async def _wait(self) -> None:
+        # A request begins outside of any task, and a time-out needs one.
+        await asyncio.sleep(0)
         try:
             async with asyncio.timeout(MAX_WAIT_S):
                 await self._in_hand.acquire()
