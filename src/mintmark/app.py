@@ -315,11 +315,10 @@ class Application:
         try:
             if await self._administration.store.leadership.try_acquire():
                 await work()
-        except StoreUnavailable as error:
-            if self._away_since is None:  # else it has been told
-                log.error("upkeep_failed", work=work.__name__.strip("_"), error=str(error))
         except Exception as error:
-            log.error("upkeep_failed", work=work.__name__.strip("_"), error=repr(error))
+            has_been_told = self._away_since is not None and isinstance(error, StoreUnavailable)
+            if not has_been_told:
+                log.error("upkeep_failed", work=work.__name__.strip("_"), error=repr(error))
 
     async def _tend_log(self) -> None:
         await self._administration.store.upkeep.tend_log()
