@@ -41,13 +41,12 @@ class Pulse:
         sheet.forget_gauges()
         add_to(sheet, WORKER_STARTS, 1.0)
         set_to(sheet, WORKER_START_TIME, time.time(), self._worker)
-        self.beat()
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Beat until cancelled, from when the worker serves."""
         while True:
-            await asyncio.sleep(BEAT_S)
             self.beat()
+            await asyncio.sleep(BEAT_S)
 
     def beat(self) -> None:
         """Write what is so at this moment."""
