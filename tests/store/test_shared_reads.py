@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from mintmark.protocol.errors import StoreError, StoreUnavailable
-from mintmark.store.postgresql.shared_reads import SharedReads
+from mintmark.store.postgresql.shared_reads import SharedReads, hand_over
 
 pytestmark = pytest.mark.asyncio
 
@@ -98,3 +98,13 @@ async def test_nobody_waits_longer_than_the_bound(database: Database) -> None:
         assert isinstance(one, StoreUnavailable)
     database.may_answer.set()
     assert await hasty.find("c") == "c0"
+
+
+async def test_a_read_that_the_end_of_the_store_leaves_undone_is_unavailable_and_no_cancellation() -> None:
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[str] = loop.create_future()
+    read: asyncio.Future[str] = loop.create_future()
+    read.cancel()
+    hand_over(answer, read)
+    with pytest.raises(StoreUnavailable):
+        await answer

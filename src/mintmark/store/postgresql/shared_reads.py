@@ -85,11 +85,11 @@ def give_up(answer: asyncio.Future[Found]) -> None:
 
 
 def hand_over(answer: asyncio.Future[Found], read: asyncio.Future[Found]) -> None:
-    """Tell a caller, who may have gone, what a read has brought."""
-    if read.cancelled():
-        answer.cancel()
-    elif (error := read.exception()) is not None:
-        if not answer.done():
-            answer.set_exception(error)
-    elif not answer.done():
+    """Tell a caller, who may have gone, what a read has brought. The end of the store cancels what has not begun."""
+    error = StoreUnavailable("the store is closed") if read.cancelled() else read.exception()
+    if answer.done():
+        return
+    if error is not None:
+        answer.set_exception(error)
+    else:
         answer.set_result(read.result())
